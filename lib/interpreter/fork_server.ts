@@ -1,0 +1,263 @@
+/**
+ * The fork server of one environment: one `<manager> run`, from which every session is forked in milliseconds.
+ *
+ * It also sends signals, because the worker may spawn nothing but the managers and may signal nobody
+ * (architecture decision 1). When the worker dies the control socket ends, and the fork server kills every
+ * session with everything it started.
+ */
+import { messageOf, WorkerError } from "../errors.ts";
+import type { Logger } from "../log.ts";
+import type { Manager } from "../managers/manager.ts";
+import { FrameDecoder, FrameWriter, type Header } from "./frames.ts";
+import { close, type Connection, firstFrame, type Switchboard } from "./switchboard.ts";
+import { LineTail } from "./line_tail.ts";
+
+/** How a process ended. */
+export interface Exit {
+  /** Exit code; `null` when a signal ended it. */
+  readonly code: number | null;
+  /** Name of the signal, such as `SIGKILL`; `null` for an ordinary end. */
+  readonly signal: string | null;
+}
+
+/** Signals that can be sent to sessions. */
+export type SessionSignal = "SIGINT" | "SIGTERM" | "SIGKILL";
+
+/** What starts a fork server. */
+export interface ForkServerOptions {
+  /** Starts programs of the environment. */
+  manager: Manager;
+  /** The environment. */
+  prefix: string;
+  /** The Python program, from `installRuntime`. */
+  program: string;
+  /** Where Python reports. */
+  switchboard: Switchboard;
+  log: Logger;
+  /** Gives up starting. */
+  signal?: AbortSignal;
+  /** Time until Python must have reported (milliseconds). @default 60000 */
+  timeout?: number;
+}
+
+/** A forked process. */
+export interface ForkedProcess {
+  readonly pid: number;
+  /** Resolves when it has ended; everything it started has been killed by then. */
+  readonly exited: Promise<Exit>;
+}
+
+interface Pending {
+  forked: PromiseWithResolvers<number>;
+  exited: PromiseWithResolvers<Exit>;
+}
+
+const START_TIMEOUT = 60_000;
+const CLOSE_TIMEOUT = 5_000;
+
+/** A running fork server. */
+export class ForkServer implements AsyncDisposable {
+  /** Python's version, such as `3.11.7`. */
+  readonly version: string;
+  /** Fires when the fork server is gone, and with it all its sessions. */
+  readonly gone: AbortSignal;
+  readonly #conn: Deno.Conn;
+  readonly #writer: FrameWriter;
+  readonly #child: Deno.ChildProcess;
+  readonly #log: Logger;
+  readonly #tail: LineTail;
+  readonly #gone: AbortController;
+  readonly #processes = new Map<string, Pending>();
+  readonly #acks = new Map<number, () => void>();
+  readonly #reading: Promise<void>;
+  #nextAck = 1;
+  #closing = false;
+
+  private constructor(
+    connection: Connection,
+    decoder: FrameDecoder,
+    ready: Header,
+    child: Deno.ChildProcess,
+    tail: LineTail,
+    log: Logger,
+  ) {
+    this.version = String(ready.version);
+    this.#conn = connection.conn;
+    this.#writer = new FrameWriter(connection.conn);
+    this.#child = child;
+    this.#tail = tail;
+    this.#log = log;
+    this.#gone = new AbortController();
+    this.gone = this.#gone.signal;
+    this.#reading = this.#read(decoder);
+  }
+
+  /** Starts Python in an environment. Throws `interpreter_failed` with what it printed. */
+  static async start(options: ForkServerOptions): Promise<ForkServer> {
+    const { manager, prefix, program, switchboard, log } = options;
+    const token = crypto.randomUUID();
+    const timeout = AbortSignal.timeout(options.timeout ?? START_TIMEOUT);
+    const died = new AbortController();
+    const signals = [timeout, died.signal, ...(options.signal ? [options.signal] : [])];
+    const giveUp = AbortSignal.any(signals);
+    const expected = switchboard.expect(token, "server", giveUp);
+    expected.catch(() => {});
+    const child = manager.run(prefix, ["python", "-I", program, switchboard.path], {
+      env: { HYPHA_KERNEL_TOKEN: token },
+      stdin: "null",
+      stdout: "piped",
+      stderr: "piped",
+    });
+    const tail = new LineTail(child, log);
+    child.status.then((status) => {
+      died.abort(new Error(`it ended with ${status.signal ?? `exit code ${status.code}`}`));
+    });
+    let connection: Connection | undefined;
+    try {
+      connection = await expected;
+      const decoder = new FrameDecoder();
+      decoder.push(connection.rest);
+      const ready = await firstFrame(connection.conn, decoder, giveUp);
+      return new ForkServer(connection, decoder, ready, child, tail, log);
+    } catch (error) {
+      if (connection !== undefined) close(connection.conn);
+      kill(child);
+      await child.status;
+      await tail.finished(1000);
+      if (options.signal?.aborted) throw options.signal.reason;
+      const reason = timeout.aborted ? "it did not report in time" : messageOf(error);
+      const output = tail.text();
+      throw new WorkerError(
+        "interpreter_failed",
+        `Cannot start Python in ${prefix}: ${reason}${output ? `\n${output}` : ""}`,
+        { cause: error },
+      );
+    }
+  }
+
+  /** Forks a session. The request goes to Python as it is; `id` must be new. */
+  async fork(id: string, request: Header): Promise<ForkedProcess> {
+    const pending: Pending = {
+      forked: Promise.withResolvers<number>(),
+      exited: Promise.withResolvers<Exit>(),
+    };
+    if (this.gone.aborted) throw goneError();
+    this.#processes.set(id, pending);
+    try {
+      await this.#writer.send({ ...request, op: "fork", id }).catch((error) => {
+        throw goneError(error);
+      });
+      const pid = await pending.forked.promise;
+      return { pid, exited: pending.exited.promise };
+    } catch (error) {
+      this.#processes.delete(id);
+      throw error;
+    }
+  }
+
+  /**
+   * Signals a session and its process group; `SIGKILL` reaches everything below it. Resolves when the system has
+   * taken the signal, so that one meant for a cell cannot reach the next.
+   */
+  async signal(id: string, signal: SessionSignal): Promise<void> {
+    if (this.gone.aborted) return;
+    const ack = this.#nextAck++;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#acks.set(ack, resolve);
+    try {
+      await this.#writer.send({ op: "signal", id, signal, ack });
+      await promise;
+    } catch {
+      // The fork server is gone, and the session with it.
+    } finally {
+      this.#acks.delete(ack);
+    }
+  }
+
+  async #read(decoder: FrameDecoder): Promise<void> {
+    const buffer = new Uint8Array(65536);
+    try {
+      for (;;) {
+        for (let frame = decoder.next(); frame !== undefined; frame = decoder.next()) {
+          this.#handle(frame.header);
+        }
+        const count = await this.#conn.read(buffer);
+        if (count === null) break;
+        decoder.push(buffer.subarray(0, count));
+      }
+    } catch (error) {
+      if (!this.#closing) {
+        this.#log.warning("Lost the fork server", { reason: messageOf(error) });
+      }
+    }
+    this.#lost();
+  }
+
+  #handle(header: Header): void {
+    if (header.op === "signaled") {
+      this.#acks.get(header.ack as number)?.();
+      return;
+    }
+    const id = String(header.id);
+    const pending = this.#processes.get(id);
+    if (pending === undefined) return;
+    if (header.op === "forked") {
+      pending.forked.resolve(header.pid as number);
+    } else if (header.op === "fork_failed") {
+      pending.forked.reject(
+        new WorkerError(
+          "interpreter_failed",
+          `Cannot start a Python session: the system refused a new process: ${header.reason}`,
+          { suggestion: "Stop other sessions, or raise the limits on processes and memory." },
+        ),
+      );
+    } else if (header.op === "exited") {
+      this.#processes.delete(id);
+      pending.exited.resolve({
+        code: header.code as number | null,
+        signal: header.signal as string | null,
+      });
+    }
+  }
+
+  #lost(): void {
+    this.#gone.abort();
+    for (const pending of this.#processes.values()) {
+      pending.forked.promise.catch(() => {});
+      pending.forked.reject(goneError());
+      pending.exited.resolve({ code: null, signal: "SIGKILL" });
+    }
+    this.#processes.clear();
+    for (const ack of this.#acks.values()) ack();
+    this.#acks.clear();
+  }
+
+  /** Ends the fork server and all its sessions, and waits until they are gone. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closing = true;
+    await this.#writer.send({ op: "shutdown" }).catch(() => {});
+    const timer = setTimeout(() => kill(this.#child), CLOSE_TIMEOUT);
+    await this.#child.status;
+    clearTimeout(timer);
+    close(this.#conn);
+    await this.#reading;
+    await this.#tail.finished(1000);
+  }
+}
+
+function goneError(cause?: unknown): WorkerError {
+  return new WorkerError(
+    "interpreter_failed",
+    "Cannot start a Python session: the environment's Python process has ended",
+    { cause },
+  );
+}
+
+function kill(child: Deno.ChildProcess): void {
+  try {
+    child.kill("SIGKILL");
+  } catch (error) {
+    // It has ended by itself.
+    if (!(error instanceof TypeError)) throw error;
+  }
+}

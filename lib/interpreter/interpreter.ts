@@ -1,0 +1,388 @@
+/** One session's Python process: runs one cell at a time, interrupts it, and reports its end. */
+import { messageOf, WorkerError } from "../errors.ts";
+import { Collector } from "./collector.ts";
+import type { Exit, ForkedProcess, ForkServer } from "./fork_server.ts";
+import { FrameDecoder, FrameWriter, type Header } from "./frames.ts";
+import { Merge, type StreamName } from "./merge.ts";
+import type { ExecutionError, ExecutionResult, LiveOutput } from "./outputs.ts";
+import { close, type Connection, firstFrame, type Switchboard } from "./switchboard.ts";
+
+/** What a session's process is started with. */
+export interface InterpreterOptions {
+  /** Working directory; must exist. */
+  cwd: string;
+  /** Changes to the environment's own variables; `null` removes one. */
+  env: Readonly<Record<string, string | null>>;
+  /** Names defined before the first cell. JSON values only. */
+  variables?: Readonly<Record<string, unknown>>;
+  /** Text that belongs to no running cell: background threads, tasks, processes. Must not block. */
+  onBackground?: (name: StreamName, text: string) => void;
+}
+
+/** One cell to run. */
+export interface ExecuteOptions {
+  /** File name in tracebacks. @default `<cell n>` */
+  filename?: string;
+  /** Runs without counting, without result, and without a trace in the history. */
+  silent?: boolean;
+  /** Time after which the cell is interrupted (milliseconds). @default none */
+  timeout?: number | undefined;
+  /** Interrupts the cell. */
+  signal?: AbortSignal | undefined;
+  /** Receives output while the cell runs. Must not throw and must not block. */
+  onOutput?: ((output: LiveOutput) => void) | undefined;
+  /** Bytes of output that are kept. */
+  outputLimit?: number;
+}
+
+/** Time an interrupted cell gets before the interrupt is repeated, and before its process is killed. */
+const REPEAT_INTERRUPT = 1000;
+const KILL_AFTER = 5000;
+/** After the process has ended its last output is awaited this long (milliseconds). */
+const DRAIN_TIME = 1000;
+const START_TIMEOUT = 30_000;
+const READ_SIZE = 256 * 1024;
+
+interface Running {
+  readonly cell: string;
+  readonly collector: Collector;
+  readonly done: PromiseWithResolvers<Header | undefined>;
+}
+
+/** A Python process that keeps its state between cells. */
+export class Interpreter {
+  /** Id of the process. */
+  readonly pid: number;
+  /** Resolves when the process has ended and its last output has been read. */
+  readonly exited: Promise<Exit>;
+  readonly #server: ForkServer;
+  readonly #id: string;
+  readonly #control: Deno.Conn;
+  readonly #writer: FrameWriter;
+  readonly #merge: Merge;
+  readonly #onBackground: (name: StreamName, text: string) => void;
+  readonly #decoders: Record<StreamName, TextDecoder> = {
+    stdout: new TextDecoder(),
+    stderr: new TextDecoder(),
+  };
+  readonly #conns: Deno.Conn[];
+  readonly #readers: Promise<void>[];
+  #running: Running | undefined;
+  #exit: Exit | undefined;
+  #lastError = "";
+  #cells = 0;
+  /** Interrupts on their way; a cell is over only when none can hit the next one. */
+  #interrupts: Promise<void>[] = [];
+
+  private constructor(
+    server: ForkServer,
+    id: string,
+    nonce: string,
+    process: ForkedProcess,
+    connections: readonly [Connection, Connection, Connection],
+    decoder: FrameDecoder,
+    options: InterpreterOptions,
+  ) {
+    const [control, stdout, stderr] = connections;
+    this.#server = server;
+    this.#id = id;
+    this.pid = process.pid;
+    this.#control = control.conn;
+    this.#writer = new FrameWriter(control.conn);
+    this.#conns = [control.conn, stdout.conn, stderr.conn];
+    this.#onBackground = options.onBackground ?? (() => {});
+    this.#merge = new Merge(nonce, {
+      bytes: (name, owner, bytes) => this.#takeBytes(name, owner, bytes),
+      control: (frame) => this.#takeControl(frame),
+    });
+    this.#readers = [
+      this.#readControl(decoder),
+      this.#readStream("stdout", stdout),
+      this.#readStream("stderr", stderr),
+    ];
+    this.exited = this.#awaitExit(process);
+  }
+
+  /** Forks a session and waits until it is ready. Throws `interpreter_failed`. */
+  static async start(
+    server: ForkServer,
+    switchboard: Switchboard,
+    options: InterpreterOptions,
+  ): Promise<Interpreter> {
+    const id = crypto.randomUUID();
+    const token = crypto.randomUUID();
+    const nonce = crypto.randomUUID().replaceAll("-", "");
+    const ended = new AbortController();
+    const giveUp = AbortSignal.any([ended.signal, server.gone, AbortSignal.timeout(START_TIMEOUT)]);
+    const expected = (["control", "stdout", "stderr"] as const).map((role) =>
+      switchboard.expect(token, role, giveUp)
+    );
+    const connections = Promise.all(expected);
+    connections.catch(() => {});
+    let process: ForkedProcess | undefined;
+    try {
+      process = await server.fork(id, {
+        token,
+        nonce,
+        cwd: options.cwd,
+        env: options.env,
+        variables: options.variables ?? {},
+      });
+      process.exited.then((exit) => ended.abort(new Error(`it ended with ${describeExit(exit)}`)));
+      const [control, stdout, stderr] = await connections;
+      const decoder = new FrameDecoder();
+      decoder.push(control!.rest);
+      await firstFrame(control!.conn, decoder, giveUp);
+      return new Interpreter(
+        server,
+        id,
+        nonce,
+        process,
+        [control!, stdout!, stderr!],
+        decoder,
+        options,
+      );
+    } catch (error) {
+      ended.abort(new Error("the session could not be started"));
+      if (process !== undefined) await server.signal(id, "SIGKILL");
+      for (const one of await Promise.allSettled(expected)) {
+        if (one.status === "fulfilled") close(one.value.conn);
+      }
+      if (error instanceof WorkerError) throw error;
+      throw new WorkerError(
+        "interpreter_failed",
+        `Cannot start a Python session: ${messageOf(error)}`,
+        { cause: error },
+      );
+    }
+  }
+
+  /** How the process ended, when it has. */
+  get exit(): Exit | undefined {
+    return this.#exit;
+  }
+
+  /** Whether a cell runs. */
+  get busy(): boolean {
+    return this.#running !== undefined;
+  }
+
+  /**
+   * Runs a cell to its end. Never rejects for what the cell does: errors, timeouts and the death of the process
+   * are results. Callers wait for one cell before they run the next.
+   */
+  async execute(code: string, options: ExecuteOptions = {}): Promise<ExecutionResult> {
+    if (this.#running !== undefined) throw new Error("Cannot run cell: another one is running");
+    const started = performance.now();
+    const cell = String(++this.#cells);
+    const running: Running = {
+      cell,
+      collector: new Collector({
+        onOutput: options.onOutput,
+        ...(options.outputLimit === undefined ? {} : { limit: options.outputLimit }),
+      }),
+      done: Promise.withResolvers<Header | undefined>(),
+    };
+    this.#running = running;
+    const stop = new Escalation(this, options);
+    try {
+      if (this.#exit !== undefined) running.done.resolve(undefined);
+      else {
+        this.#writer.send({
+          op: "execute",
+          cell,
+          code,
+          ...(options.filename === undefined ? {} : { filename: options.filename }),
+          ...(options.silent === undefined ? {} : { silent: options.silent }),
+        }).catch(() => {
+          // The process is gone; its exit ends the cell.
+        });
+      }
+      const frame = await running.done.promise;
+      stop.end();
+      await Promise.all(this.#interrupts);
+      const outputs = running.collector.finish();
+      const error = frame === undefined
+        ? deathError(this.#exit!, this.#lastError, stop.reason)
+        : stop.explain(frame.error as ExecutionError | null);
+      return {
+        status: error === undefined ? "ok" : "error",
+        outputs,
+        ...(error === undefined ? {} : { error }),
+        execution_count: (frame?.execution_count as number | undefined) ?? 0,
+        duration: (performance.now() - started) / 1000,
+        ...(running.collector.truncated ? { truncated: true as const } : {}),
+        ...(frame === undefined ? { state_lost: true as const } : {}),
+      };
+    } finally {
+      stop.end();
+      this.#running = undefined;
+      this.#interrupts = [];
+    }
+  }
+
+  /** Interrupts the running cell and everything it started (SIGINT); without a running cell nothing happens. */
+  async interrupt(): Promise<void> {
+    if (this.#running === undefined) return;
+    const sent = this.#server.signal(this.#id, "SIGINT");
+    this.#interrupts.push(sent);
+    await sent;
+  }
+
+  /** Kills the process and everything it started, and waits for its end. */
+  async kill(): Promise<void> {
+    await this.#server.signal(this.#id, "SIGKILL");
+    await this.exited;
+  }
+
+  async #awaitExit(process: ForkedProcess): Promise<Exit> {
+    const exit = await process.exited;
+    // Everything that could write has been killed, so the streams end by themselves; a descriptor that was
+    // passed to a process outside must not hold the session up.
+    const timer = setTimeout(() => this.#conns.forEach(close), DRAIN_TIME);
+    await Promise.all(this.#readers);
+    clearTimeout(timer);
+    this.#conns.forEach(close);
+    this.#exit = exit;
+    this.#running?.done.resolve(undefined);
+    return exit;
+  }
+
+  async #readControl(decoder: FrameDecoder): Promise<void> {
+    const buffer = new Uint8Array(READ_SIZE);
+    try {
+      for (;;) {
+        for (let frame = decoder.next(); frame !== undefined; frame = decoder.next()) {
+          this.#merge.control(frame.header);
+        }
+        const count = await this.#control.read(buffer);
+        if (count === null) return;
+        decoder.push(buffer.subarray(0, count));
+      }
+    } catch {
+      // Closed on this side, or broken by the process's death: its exit is reported by the fork server.
+    }
+  }
+
+  async #readStream(name: StreamName, { conn, rest }: Connection): Promise<void> {
+    const buffer = new Uint8Array(READ_SIZE);
+    try {
+      if (rest.length > 0) await this.#merge.push(name, rest);
+      for (;;) {
+        const count = await conn.read(buffer);
+        if (count === null) break;
+        const wait = this.#merge.push(name, buffer.subarray(0, count));
+        if (wait !== undefined) await wait;
+      }
+    } catch {
+      // As above.
+    }
+    this.#merge.end(name);
+  }
+
+  #takeBytes(name: StreamName, owner: string, bytes: Uint8Array): void {
+    if (name === "stderr") {
+      this.#lastError = (this.#lastError + new TextDecoder().decode(bytes.subarray(-2000))).slice(
+        -2000,
+      );
+    }
+    const running = this.#running;
+    if (running !== undefined && owner === running.cell) running.collector.bytes(name, bytes);
+    else {
+      const text = this.#decoders[name].decode(bytes, { stream: true });
+      if (text !== "") this.#onBackground(name, text);
+    }
+  }
+
+  #takeControl(frame: Header): void {
+    const running = this.#running;
+    if (running === undefined || frame.cell !== running.cell) return;
+    if (frame.op === "done") running.done.resolve(frame);
+    else running.collector.control(frame);
+  }
+}
+
+/** Ends a cell that must not go on: interrupt, interrupt again, kill. */
+class Escalation {
+  /** Why the cell was stopped. */
+  reason: "timeout" | "cancelled" | undefined;
+  readonly #interpreter: Interpreter;
+  readonly #timeout: number | undefined;
+  readonly #signal: AbortSignal | undefined;
+  readonly #timers: ReturnType<typeof setTimeout>[] = [];
+  readonly #onAbort = () => this.#stop("cancelled");
+  #ended = false;
+
+  constructor(interpreter: Interpreter, options: ExecuteOptions) {
+    this.#interpreter = interpreter;
+    this.#timeout = options.timeout;
+    this.#signal = options.signal;
+    if (options.timeout !== undefined) this.#later(options.timeout, () => this.#stop("timeout"));
+    if (options.signal?.aborted) this.#stop("cancelled");
+    else options.signal?.addEventListener("abort", this.#onAbort, { once: true });
+  }
+
+  #stop(reason: "timeout" | "cancelled"): void {
+    if (this.#ended || this.reason !== undefined) return;
+    this.reason = reason;
+    this.#interpreter.interrupt();
+    this.#later(REPEAT_INTERRUPT, () => this.#interpreter.interrupt());
+    this.#later(KILL_AFTER, () => this.#interpreter.kill());
+  }
+
+  #later(milliseconds: number, action: () => void): void {
+    this.#timers.push(setTimeout(() => this.#ended || action(), milliseconds));
+  }
+
+  /** The cell is over. */
+  end(): void {
+    this.#ended = true;
+    for (const timer of this.#timers) clearTimeout(timer);
+    this.#signal?.removeEventListener("abort", this.#onAbort);
+  }
+
+  /** The error of the cell, seen in the light of why it was stopped. A cell that ended well stays so. */
+  explain(error: ExecutionError | null): ExecutionError | undefined {
+    if (error === null) return undefined;
+    if (this.reason !== "timeout" || error.ename !== "KeyboardInterrupt") return error;
+    const evalue = timeoutMessage(this.#timeout!) + "; its variables are kept";
+    return {
+      ename: "TimeoutError",
+      evalue,
+      traceback: [...error.traceback.slice(0, -1), `TimeoutError: ${evalue}`],
+    };
+  }
+}
+
+function timeoutMessage(milliseconds: number): string {
+  return `The cell was interrupted after ${milliseconds / 1000} seconds`;
+}
+
+/** How a process ended, in words. */
+export function describeExit(exit: Exit): string {
+  return exit.signal === null ? `exit code ${exit.code}` : `signal ${exit.signal}`;
+}
+
+function deathError(
+  exit: Exit,
+  lastError: string,
+  reason: "timeout" | "cancelled" | undefined,
+): ExecutionError {
+  if (reason !== undefined && exit.signal === "SIGKILL") {
+    const evalue = `The cell did not react to the ${
+      reason === "timeout" ? "interrupt at its timeout" : "interrupt"
+    }, so its Python process was killed; all variables are lost`;
+    const ename = reason === "timeout" ? "TimeoutError" : "KeyboardInterrupt";
+    return { ename, evalue, traceback: [`${ename}: ${evalue}`] };
+  }
+  const hint = exit.signal === "SIGKILL" ? " (out of memory, or killed from outside)" : "";
+  const evalue = `The Python process ended with ${
+    describeExit(exit)
+  }${hint} while the cell was running`;
+  const tail = lastError.trimEnd();
+  return {
+    ename: "DeadKernelError",
+    evalue,
+    traceback: [...(tail === "" ? [] : tail.split("\n").slice(-20)), `DeadKernelError: ${evalue}`],
+  };
+}

@@ -1,0 +1,82 @@
+"""Compiling and running one cell with Jupyter's semantics."""
+
+import __future__
+
+import ast
+import inspect
+import io
+import linecache
+import tokenize
+from types import CodeType
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+
+#: ``ast.PyCF_ALLOW_TOP_LEVEL_AWAIT``; the number is the same in every version that has it.
+_TOP_LEVEL_AWAIT = 0x2000
+_FUTURES = 0
+for _name in __future__.all_feature_names:
+    _FUTURES |= getattr(__future__, _name).compiler_flag
+
+
+class Cell(NamedTuple):
+    """A compiled cell: statements, and the last expression whose value is the cell's result."""
+
+    body: CodeType
+    last: Optional[CodeType]
+    silent_result: bool
+
+
+def ends_with_semicolon(source: str) -> bool:
+    """Whether the last token of a cell is a semicolon; comments and line ends do not count."""
+    last = ""
+    skipped = (
+        tokenize.COMMENT,
+        tokenize.NL,
+        tokenize.NEWLINE,
+        tokenize.ENDMARKER,
+        tokenize.INDENT,
+        tokenize.DEDENT,
+    )
+    try:
+        for token in tokenize.generate_tokens(io.StringIO(source).readline):
+            if token.type not in skipped:
+                last = token.string
+    except (tokenize.TokenError, SyntaxError):
+        return False
+    return last == ";"
+
+
+class Compiler:
+    """Compiles cells; ``from __future__`` statements hold for all later ones."""
+
+    def __init__(self) -> None:
+        self._flags = _TOP_LEVEL_AWAIT
+
+    def compile(self, source: str, filename: str) -> Cell:
+        """Compiles a cell and makes its text known to tracebacks and ``inspect``."""
+        lines = source.splitlines(True)
+        if lines and not lines[-1].endswith("\n"):
+            lines[-1] += "\n"
+        # Without a modification time the entry survives linecache.checkcache().
+        linecache.cache[filename] = (len(source), None, lines, filename)  # type: ignore[assignment]
+        tree = compile(source, filename, "exec", ast.PyCF_ONLY_AST | self._flags, True)  # type: Any
+        last = None  # type: Optional[CodeType]
+        statements = tree.body  # type: List[Any]
+        expression = statements.pop() if statements and isinstance(statements[-1], ast.Expr) else None
+        body = compile(tree, filename, "exec", self._flags, True)
+        self._flags |= body.co_flags & _FUTURES
+        if expression is not None:
+            last = compile(ast.Expression(expression.value), filename, "eval", self._flags, True)
+        return Cell(body, last, ends_with_semicolon(source))
+
+
+async def run(cell: Cell, namespace: Dict[str, Any]) -> Tuple[bool, Any]:
+    """Runs a cell. Returns whether it has a result, and the result."""
+    value = eval(cell.body, namespace)  # noqa: S307  running code is what a kernel does
+    if cell.body.co_flags & inspect.CO_COROUTINE:
+        await value
+    if cell.last is None:
+        return False, None
+    value = eval(cell.last, namespace)  # noqa: S307
+    if cell.last.co_flags & inspect.CO_COROUTINE:
+        value = await value
+    return not cell.silent_result and value is not None, value

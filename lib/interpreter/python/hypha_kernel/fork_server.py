@@ -1,0 +1,186 @@
+"""The fork server of one environment: single-threaded, standard library only, everything imported.
+
+The worker may spawn nothing but the package managers, so one ``<manager> run`` starts this process and every
+session is a fork of it, ready in milliseconds. It also sends the signals, which the worker may not send itself.
+
+Lines of life: when the worker goes away the control socket ends, and all sessions with everything they started
+are killed; when this process dies, the kernel kills the sessions (``PR_SET_PDEATHSIG``).
+"""
+
+import asyncio  # noqa: F401  imported here once, so that no session has to
+import gc
+import os
+import select
+import signal
+import sys
+import traceback
+from typing import Any, Dict, Optional, Set
+
+from . import processes, session
+from .wire import Channel, Header
+
+_SIGNALS = {"SIGINT": signal.SIGINT, "SIGTERM": signal.SIGTERM, "SIGKILL": signal.SIGKILL}
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return "signal %d" % number
+
+
+class ForkServer:
+    """Forks sessions, signals them, and reports their end."""
+
+    def __init__(self, socket_path: str, token: str) -> None:
+        self._socket_path = socket_path
+        self._control = Channel.connect(socket_path, token, "server")
+        self._sessions = {}  # type: Dict[int, str]
+        self._wakeup_read, self._wakeup_write = os.pipe()
+        os.set_blocking(self._wakeup_read, False)
+        os.set_blocking(self._wakeup_write, False)
+
+    def run(self) -> None:
+        """Serves until the worker closes the control socket."""
+        signal.signal(signal.SIGCHLD, lambda signum, frame: None)
+        signal.signal(signal.SIGTERM, lambda signum, frame: self._end(143))
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.set_wakeup_fd(self._wakeup_write, warn_on_full_buffer=False)
+        # Objects alive now stay shared between all sessions: a collection must not touch (and copy) their pages.
+        gc.collect()
+        gc.freeze()
+        self._control.send(
+            {
+                "op": "ready",
+                "pid": os.getpid(),
+                "version": "%d.%d.%d" % sys.version_info[:3],
+                "implementation": sys.implementation.name,
+                "executable": sys.executable,
+                "prefix": sys.prefix,
+            }
+        )
+        poll = select.poll()
+        poll.register(self._control.sock, select.POLLIN)
+        poll.register(self._wakeup_read, select.POLLIN)
+        while True:
+            for fd, _events in poll.poll():
+                if fd == self._wakeup_read:
+                    try:
+                        os.read(self._wakeup_read, 4096)
+                    except BlockingIOError:
+                        pass
+                elif not self._control.feed():
+                    self._end(0)
+            for header, _blob in self._control.take():
+                self._handle(header)
+            self._reap()
+
+    def _handle(self, header: Header) -> None:
+        op = header["op"]
+        if op == "fork":
+            self._fork(header)
+        elif op == "signal":
+            self._signal(header)
+        elif op == "shutdown":
+            self._end(0)
+
+    def _fork(self, request: Header) -> None:
+        name = request["id"]
+        parent = os.getpid()
+        try:
+            pid = os.fork()
+        except OSError as error:
+            self._control.send({"op": "fork_failed", "id": name, "reason": str(error)})
+            return
+        if pid == 0:
+            self._become_session(request, parent)
+        self._sessions[pid] = name
+        self._control.send({"op": "forked", "id": name, "pid": pid})
+
+    def _become_session(self, request: Header, parent: int) -> None:
+        """Turns the forked child into a session; never returns."""
+        code = 1
+        try:
+            signal.set_wakeup_fd(-1)
+            os.close(self._wakeup_read)
+            os.close(self._wakeup_write)
+            self._control.sock.close()
+            code = session.main(self._socket_path, request, parent)
+        except BaseException:
+            # There may be no session channel yet: the fork server's own standard error goes to the worker's log.
+            traceback.print_exc()
+        finally:
+            os._exit(code)
+
+    def _signal(self, request: Header) -> None:
+        pid = self._pid_of(request["id"])
+        signum = _SIGNALS[request["signal"]]
+        if pid is not None:
+            if signum == signal.SIGKILL:
+                self._kill_tree(pid)
+            else:
+                processes.kill_group(pid, signum)
+        self._control.send({"op": "signaled", "ack": request["ack"]})
+
+    def _pid_of(self, name: str) -> Optional[int]:
+        for pid, other in self._sessions.items():
+            if other == name:
+                return pid
+        return None
+
+    @staticmethod
+    def _kill_tree(pid: int) -> None:
+        below = processes.descendants(pid)
+        processes.kill_group(pid)
+        processes.kill(pid)
+        for other in below:
+            processes.kill(other)
+
+    def _reap(self) -> None:
+        """Reports sessions that ended, and ends what they left behind."""
+        while True:
+            try:
+                info = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)  # type: Any
+            except ChildProcessError:
+                return
+            if info is None:
+                return
+            pid = info.si_pid
+            name = self._sessions.pop(pid, None)
+            if name is not None:
+                # Still a zombie, so its group id cannot have been given to anyone else.
+                processes.kill_group(pid)
+            _, status = os.waitpid(pid, 0)
+            if name is None:
+                continue
+            self._end_orphans()
+            signaled = os.WIFSIGNALED(status)
+            self._control.send(
+                {
+                    "op": "exited",
+                    "id": name,
+                    "code": None if signaled else os.WEXITSTATUS(status),
+                    "signal": _signal_name(os.WTERMSIG(status)) if signaled else None,
+                }
+            )
+
+    def _end_orphans(self) -> None:
+        """Kills processes that fell to this one because their session ended."""
+        known = set(self._sessions)  # type: Set[int]
+        for pid in processes.children():
+            if pid not in known:
+                self._kill_tree(pid)
+
+    def _end(self, code: int) -> None:
+        for pid in list(self._sessions):
+            self._kill_tree(pid)
+        self._sessions.clear()
+        self._end_orphans()
+        os._exit(code)
+
+
+def main(socket_path: str, token: str) -> None:
+    """Entry point of the fork server process."""
+    processes.die_with_parent(os.getppid(), signal.SIGTERM)
+    processes.adopt_orphans()
+    ForkServer(socket_path, token).run()

@@ -1,0 +1,72 @@
+"""What Linux offers to keep a process tree together; elsewhere these functions do nothing."""
+
+import ctypes
+import os
+import signal
+import sys
+from typing import List
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+def _prctl(option: int, value: int) -> None:
+    if sys.platform.startswith("linux"):
+        ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
+
+
+def die_with_parent(parent: int, signum: int) -> None:
+    """Asks for ``signum`` when the parent process dies; exits when it is dead already."""
+    _prctl(_PR_SET_PDEATHSIG, signum)
+    if sys.platform.startswith("linux") and os.getppid() != parent:
+        os._exit(1)
+
+
+def adopt_orphans() -> None:
+    """Makes orphaned descendants children of this process, so that they cannot escape by ``setsid``."""
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def children() -> List[int]:
+    """Process ids of the direct children (Linux; empty elsewhere)."""
+    found = []  # type: List[int]
+    try:
+        for task in os.listdir("/proc/self/task"):
+            with open("/proc/self/task/%s/children" % task) as file:
+                found += [int(pid) for pid in file.read().split()]
+    except OSError:
+        pass
+    return found
+
+
+def descendants(pid: int) -> List[int]:
+    """Process ids of everything below ``pid`` (Linux; empty elsewhere)."""
+    found = []  # type: List[int]
+    pending = [pid]
+    while pending:
+        current = pending.pop()
+        try:
+            for task in os.listdir("/proc/%d/task" % current):
+                with open("/proc/%d/task/%s/children" % (current, task)) as file:
+                    below = [int(word) for word in file.read().split()]
+                found += below
+                pending += below
+        except OSError:
+            continue
+    return found
+
+
+def kill_group(pid: int, signum: int = signal.SIGKILL) -> None:
+    """Signals a process group; a group that is gone is no error."""
+    try:
+        os.killpg(pid, signum)
+    except (ProcessLookupError, PermissionError):
+        pass
+
+
+def kill(pid: int, signum: int = signal.SIGKILL) -> None:
+    """Signals one process; one that is gone is no error."""
+    try:
+        os.kill(pid, signum)
+    except (ProcessLookupError, PermissionError):
+        pass

@@ -1,0 +1,323 @@
+"""One session: an event loop in the main thread that runs cells as the worker asks for them."""
+
+import asyncio
+import builtins
+import ctypes
+import faulthandler
+import os
+import random
+import signal
+import socket
+import sys
+import time
+import types
+from typing import Any, Dict, List, Optional
+
+from . import FOLDER, cells, processes, tracebacks
+from .display import DisplayHandle, Publisher, bundle
+from .inline_figures import BACKEND_MODULE, Figures
+from .streams import CURRENT_CELL, Marks, OutStream
+from .wire import Channel, Header
+
+
+class InputNotAvailable(RuntimeError):
+    """``input()`` was called where nobody can answer."""
+
+
+# Shown by its bare name in tracebacks.
+InputNotAvailable.__module__ = "builtins"
+
+
+def _no_input(prompt: object = "") -> str:
+    raise InputNotAvailable(
+        "input() is not available here: nobody is asked. Put the value into the code, or read it from a file."
+    )
+
+
+class Session:
+    """State of one session."""
+
+    def __init__(self, control: Channel, marks: Marks, request: Header) -> None:
+        self._control = control
+        self._marks = marks
+        self._loop = asyncio.new_event_loop()
+        self._compiler = cells.Compiler()
+        self._count = 0
+        self._queue = []  # type: List[Header]
+        self._task = None  # type: Optional[asyncio.Task[None]]
+        self._in_user_code = False
+        self._interrupted = False
+        self._pid = os.getpid()
+        self.publisher = Publisher(self._publish)
+        self.figures = Figures(self._show_figure)
+        self.module = self._make_main(request)
+
+    # Setting up
+
+    def _make_main(self, request: Header) -> types.ModuleType:
+        module = types.ModuleType("__main__")
+        module.__dict__.update(
+            {
+                "__builtins__": builtins,
+                "display": self.publisher.display,
+                "clear_output": self.publisher.clear_output,
+                "update_display": self.publisher.update_display,
+                "DisplayHandle": DisplayHandle,
+                "In": [""],
+                "Out": {},
+                "_": "",
+                "__": "",
+                "___": "",
+            }
+        )
+        module.__dict__.update(request.get("variables") or {})
+        sys.modules["__main__"] = module
+        return module
+
+    def run(self) -> int:
+        """Serves until the control channel ends."""
+        asyncio.set_event_loop(self._loop)
+        self._loop.add_reader(self._control.sock.fileno(), self._readable)
+        signal.signal(signal.SIGINT, self._on_interrupt)
+        self._control.send({"op": "ready", "pid": self._pid})
+        while True:
+            try:
+                self._loop.run_forever()
+                return 0
+            except (KeyboardInterrupt, SystemExit) as error:
+                # asyncio re-raises these out of a background task; the session goes on.
+                self._report_background(error)
+
+    def _report_background(self, error: BaseException) -> None:
+        try:
+            print("\n".join(tracebacks.describe(error)["traceback"]), file=sys.stderr)
+        except BaseException:
+            pass
+
+    # Frames
+
+    def _readable(self) -> None:
+        if not self._control.feed():
+            processes.kill_group(os.getpgrp())
+            os._exit(0)
+        for header, _blob in self._control.take():
+            self._handle(header)
+
+    def _handle(self, header: Header) -> None:
+        op = header["op"]
+        if op == "execute":
+            self._queue.append(header)
+            self._next()
+        elif op == "shutdown":
+            processes.kill_group(os.getpgrp(), signal.SIGTERM)
+            os._exit(0)
+
+    def _next(self) -> None:
+        if self._task is None and self._queue:
+            self._interrupted = False
+            self._task = self._loop.create_task(self._execute(self._queue.pop(0)))
+            self._task.add_done_callback(self._finished)
+
+    def _finished(self, task: "asyncio.Task[None]") -> None:
+        self._task = None
+        if not task.cancelled() and task.exception() is not None:
+            self._loop.call_exception_handler(
+                {"message": "the kernel failed", "exception": task.exception()}
+            )
+        self._next()
+
+    def _publish(self, frame: Header) -> None:
+        """Sends a frame that has a place in the output of a cell."""
+        if os.getpid() != self._pid:
+            return
+        with self._marks as marks:
+            frame["cell"] = CURRENT_CELL.get() or marks.active
+            frame["after"] = marks.put("c", marks.active)
+            self._control.send(frame)
+
+    def _show_figure(self, figure: Any) -> None:
+        data, metadata = bundle(figure)
+        if "image/png" in data:
+            self.publisher.send(data, metadata)
+
+    # Cells
+
+    async def _execute(self, request: Header) -> None:
+        cell = request["cell"]
+        code = request["code"]
+        silent = bool(request.get("silent"))
+        CURRENT_CELL.set(cell)
+        self._marks.active = cell
+        self._marks.put("s", cell)
+        started = time.perf_counter()
+        if not silent:
+            self._count += 1
+        count = self._count
+        filename = request.get("filename") or "<cell %d>" % count
+        namespace = self.module.__dict__
+        if not silent:
+            namespace["In"].append(code) if isinstance(namespace.get("In"), list) else None
+        error = None  # type: Optional[Dict[str, Any]]
+        try:
+            self._in_user_code = True
+            try:
+                compiled = self._compiler.compile(code, filename)
+                has_result, value = await cells.run(compiled, namespace)
+                if has_result and not silent:
+                    self._result(value, count, namespace)
+                self.figures.flush()
+            finally:
+                self._in_user_code = False
+        except asyncio.CancelledError as cancelled:
+            self._in_user_code = False
+            # Only an interrupt cancels the task of a cell; anything else comes from the user's own code.
+            replacement = KeyboardInterrupt() if self._interrupted else cancelled
+            error = tracebacks.describe(replacement.with_traceback(cancelled.__traceback__))
+        except BaseException as failure:
+            self._in_user_code = False
+            error = tracebacks.describe(failure)
+            if isinstance(failure, SyntaxError):
+                error["traceback"] = [
+                    line for line in error["traceback"] if not line.startswith("Traceback")
+                ]
+        self._done(cell, count, error, time.perf_counter() - started)
+
+    def _result(self, value: Any, count: int, namespace: Dict[str, Any]) -> None:
+        data, metadata = bundle(value)
+        if not hasattr(builtins, "_"):
+            namespace["___"] = namespace.get("__")
+            namespace["__"] = namespace.get("_")
+            namespace["_"] = value
+        namespace["_%d" % count] = value
+        outs = namespace.get("Out")
+        if isinstance(outs, dict):
+            outs[count] = value
+        if data:
+            self._publish(
+                {"op": "result", "data": data, "metadata": metadata, "execution_count": count}
+            )
+
+    def _done(
+        self, cell: str, count: int, error: Optional[Dict[str, Any]], seconds: float
+    ) -> None:
+        _flush_c_streams()
+        self._marks.critical.forget()
+        with self._marks as marks:
+            marks.active = ""
+            after = marks.put("c", "")
+            self._control.send(
+                {
+                    "op": "done",
+                    "cell": cell,
+                    "after": after,
+                    "execution_count": count,
+                    "error": error,
+                    "seconds": seconds,
+                }
+            )
+        CURRENT_CELL.set("")
+
+    # Interrupts
+
+    def _on_interrupt(self, _signum: int, frame: Optional[types.FrameType]) -> None:
+        """SIGINT: raises where user code runs, cancels the cell where it waits, does nothing between cells."""
+        if os.getpid() != self._pid:
+            raise KeyboardInterrupt
+        if not self._in_user_code or self._task is None:
+            return
+        self._interrupted = True
+        place = _place(frame)
+        if place != "cell":
+            self._loop.call_soon_threadsafe(self._cancel)
+        if place == "loop" or self._marks.critical.defer():
+            return
+        raise KeyboardInterrupt
+
+    def _cancel(self) -> None:
+        if self._task is not None and self._in_user_code:
+            self._task.cancel()
+
+
+def _place(frame: Optional[types.FrameType]) -> str:
+    """What an interrupt met: the ``cell`` itself, ``other`` user code (a task, a callback), or the ``loop``."""
+    running = "loop"
+    while frame is not None:
+        if frame.f_code in _CELL_CODE:
+            return "cell"
+        if frame.f_globals.get("__name__") == "asyncio.events":
+            # A handle of the loop runs: the kernel's own handles must not be torn.
+            return running
+        running = "loop" if frame.f_code.co_filename.startswith(FOLDER) else "other"
+        frame = frame.f_back
+    return "loop"
+
+
+# The cell itself, and what follows it: formatting the result calls user code too.
+_CELL_CODE = (cells.run.__code__, Session._execute.__code__)
+
+
+def _flush_c_streams() -> None:
+    """What C code holds back in stdio buffers belongs to the cell that printed it."""
+    if _LIBC is not None:
+        _LIBC.fflush(None)
+
+
+try:
+    _LIBC = ctypes.CDLL(None)  # type: Optional[Any]
+    _LIBC.fflush.argtypes = [ctypes.c_void_p]
+except (OSError, AttributeError):
+    _LIBC = None
+
+
+def _connect_output(path: str, token: str, role: str, fd: int) -> None:
+    channel = Channel.connect(path, token, role)
+    channel.sock.shutdown(socket.SHUT_RD)
+    os.dup2(channel.sock.fileno(), fd, inheritable=True)
+    channel.sock.close()
+
+
+def main(path: str, request: Header, parent: int) -> int:
+    """Turns this freshly forked process into a session and serves it. Returns the exit code."""
+    os.setsid()
+    processes.die_with_parent(parent, signal.SIGKILL)
+    processes.adopt_orphans()
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+    token = request["token"]
+    _connect_output(path, token, "stdout", 1)
+    _connect_output(path, token, "stderr", 2)
+    control = Channel.connect(path, token, "control")
+    for name, value in request["env"].items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+    os.environ.setdefault("MPLBACKEND", "module://" + BACKEND_MODULE)
+    if hasattr(time, "tzset"):
+        time.tzset()
+    os.chdir(request["cwd"])
+    random.seed()
+    sys.argv = [""]
+    sys.path.insert(0, "")
+    marks = Marks(request["nonce"], [1, 2])
+    sys.stdout = sys.__stdout__ = OutStream("stdout", 1, marks)  # type: ignore[assignment,misc]
+    sys.stderr = sys.__stderr__ = OutStream("stderr", 2, marks)  # type: ignore[assignment,misc]
+    sys.stdin = sys.__stdin__ = open(0, closefd=False)  # type: ignore[misc]
+    faulthandler.enable(file=2)
+    builtins.input = _no_input
+    os.register_at_fork(
+        after_in_child=lambda: _after_fork([marks, sys.__stdout__, sys.__stderr__, control])
+    )
+    session = Session(control, marks, request)
+    session.figures.install()
+    return session.run()
+
+
+def _after_fork(parts: List[Any]) -> None:
+    for part in parts:
+        part.after_fork()
+
+

@@ -1,0 +1,53 @@
+/** Python's side of the worker, embedded as text and written to disk where an interpreter can read it. */
+import { join } from "@std/path";
+import { ensureDir, exists } from "@std/fs";
+import main from "./python/main.py" with { type: "text" };
+import packageInit from "./python/hypha_kernel/__init__.py" with { type: "text" };
+import cells from "./python/hypha_kernel/cells.py" with { type: "text" };
+import display from "./python/hypha_kernel/display.py" with { type: "text" };
+import forkServer from "./python/hypha_kernel/fork_server.py" with { type: "text" };
+import inlineFigures from "./python/hypha_kernel/inline_figures.py" with { type: "text" };
+import processes from "./python/hypha_kernel/processes.py" with { type: "text" };
+import session from "./python/hypha_kernel/session.py" with { type: "text" };
+import streams from "./python/hypha_kernel/streams.py" with { type: "text" };
+import tracebacks from "./python/hypha_kernel/tracebacks.py" with { type: "text" };
+import wire from "./python/hypha_kernel/wire.py" with { type: "text" };
+
+const FILES: Readonly<Record<string, string>> = {
+  "main.py": main,
+  "hypha_kernel/__init__.py": packageInit,
+  "hypha_kernel/cells.py": cells,
+  "hypha_kernel/display.py": display,
+  "hypha_kernel/fork_server.py": forkServer,
+  "hypha_kernel/inline_figures.py": inlineFigures,
+  "hypha_kernel/processes.py": processes,
+  "hypha_kernel/session.py": session,
+  "hypha_kernel/streams.py": streams,
+  "hypha_kernel/tracebacks.py": tracebacks,
+  "hypha_kernel/wire.py": wire,
+};
+
+/**
+ * Writes the Python files below a directory, named by their content, and returns the path of the program to run.
+ *
+ * Workers of different versions may share the directory; one that finds the files does not write them again.
+ */
+export async function installRuntime(directory: string): Promise<string> {
+  const bytes = new TextEncoder().encode(JSON.stringify(FILES));
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex();
+  const target = join(directory, `python-${digest.slice(0, 16)}`);
+  if (await exists(target)) return join(target, "main.py");
+  const draft = join(directory, `.python-${crypto.randomUUID()}`);
+  await ensureDir(join(draft, "hypha_kernel"));
+  for (const [name, text] of Object.entries(FILES)) {
+    await Deno.writeTextFile(join(draft, name), text);
+  }
+  try {
+    await Deno.rename(draft, target);
+  } catch (error) {
+    // Another worker was faster: its files are the same.
+    await Deno.remove(draft, { recursive: true });
+    if (!await exists(target)) throw error;
+  }
+  return join(target, "main.py");
+}

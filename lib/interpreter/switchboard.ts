@@ -1,0 +1,149 @@
+/**
+ * The unix socket on which Python processes report: every connection starts with a frame `{token, role}`, and is
+ * handed to whoever expects that token.
+ */
+import { join } from "@std/path";
+import { messageOf } from "../errors.ts";
+import type { Logger } from "../log.ts";
+import { FrameDecoder, type Header } from "./frames.ts";
+
+/** An accepted connection and the bytes that came right behind its first frame. */
+export interface Connection {
+  readonly conn: Deno.Conn;
+  readonly rest: Uint8Array;
+}
+
+/** Longest time between connecting and saying who one is (milliseconds). */
+const HELLO_TIMEOUT = 10_000;
+
+/** Accepts connections and routes them by token and role. */
+export class Switchboard implements AsyncDisposable {
+  /** Path of the socket. */
+  readonly path: string;
+  readonly #listener: Deno.Listener;
+  readonly #log: Logger;
+  readonly #expected = new Map<string, (connection: Connection) => void>();
+  readonly #greeting = new Set<Deno.Conn>();
+  readonly #accepting: Promise<void>;
+  #closed = false;
+
+  private constructor(path: string, listener: Deno.Listener, log: Logger) {
+    this.path = path;
+    this.#listener = listener;
+    this.#log = log;
+    this.#accepting = this.#accept();
+  }
+
+  /** Opens a socket in a directory that only this user may enter. */
+  static async open(directory: string, log: Logger): Promise<Switchboard> {
+    const path = join(directory, `${crypto.randomUUID().slice(0, 8)}.sock`);
+    // The system allows 107 bytes for the path of a unix socket.
+    if (new TextEncoder().encode(path).length > 100) {
+      throw new RangeError(`Cannot open socket: the path is longer than 100 bytes: ${path}`);
+    }
+    const listener = Deno.listen({ transport: "unix", path });
+    await Deno.chmod(path, 0o600);
+    return new Switchboard(path, listener, log);
+  }
+
+  /** Expects one connection. Rejects when the signal fires first. */
+  expect(token: string, role: string, signal: AbortSignal): Promise<Connection> {
+    const { promise, resolve, reject } = Promise.withResolvers<Connection>();
+    const key = `${token}/${role}`;
+    const stop = () => {
+      this.#expected.delete(key);
+      reject(signal.reason);
+    };
+    if (signal.aborted) {
+      reject(signal.reason);
+      return promise;
+    }
+    signal.addEventListener("abort", stop, { once: true });
+    this.#expected.set(key, (connection) => {
+      signal.removeEventListener("abort", stop);
+      this.#expected.delete(key);
+      resolve(connection);
+    });
+    return promise;
+  }
+
+  async #accept(): Promise<void> {
+    while (!this.#closed) {
+      let conn: Deno.Conn;
+      try {
+        conn = await this.#listener.accept();
+      } catch (error) {
+        if (this.#closed) return;
+        this.#log.error("Cannot accept a connection from Python", { reason: messageOf(error) });
+        await new Promise((resolve) => setTimeout(resolve, 100));
+        continue;
+      }
+      this.#greeting.add(conn);
+      this.#greet(conn).catch((error) => {
+        if (!this.#closed) {
+          this.#log.warning("Refused a connection on the kernel socket", {
+            reason: messageOf(error),
+          });
+        }
+        close(conn);
+      }).finally(() => this.#greeting.delete(conn));
+    }
+  }
+
+  async #greet(conn: Deno.Conn): Promise<void> {
+    const timer = setTimeout(() => close(conn), HELLO_TIMEOUT);
+    try {
+      const decoder = new FrameDecoder();
+      const header = await firstFrame(conn, decoder);
+      const taker = this.#expected.get(`${header.token}/${header.role}`);
+      if (taker === undefined) throw new Error("nobody expects it");
+      taker({ conn, rest: decoder.rest() });
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** Closes the socket; connections handed out stay open. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closed = true;
+    this.#listener.close();
+    for (const conn of this.#greeting) close(conn);
+    await this.#accepting;
+    await Deno.remove(this.path).catch(() => {});
+  }
+}
+
+/** Closes a connection that may be closed already. */
+export function close(conn: Deno.Conn): void {
+  try {
+    conn.close();
+  } catch (error) {
+    if (
+      !(error instanceof Deno.errors.BadResource) && !(error instanceof Deno.errors.Interrupted)
+    ) {
+      throw error;
+    }
+  }
+}
+
+/** Waits for the first frame on a connection; closes it when the signal fires. */
+export async function firstFrame(
+  conn: Deno.Conn,
+  decoder: FrameDecoder,
+  signal?: AbortSignal,
+): Promise<Header> {
+  const stop = () => close(conn);
+  signal?.addEventListener("abort", stop, { once: true });
+  try {
+    const buffer = new Uint8Array(4096);
+    for (;;) {
+      const frame = decoder.next();
+      if (frame !== undefined) return frame.header;
+      const count = await conn.read(buffer);
+      if (count === null) throw new Error("it closed the connection");
+      decoder.push(buffer.subarray(0, count));
+    }
+  } finally {
+    signal?.removeEventListener("abort", stop);
+  }
+}

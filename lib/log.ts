@@ -1,0 +1,86 @@
+/**
+ * The operator's log: one line per event on standard error, secrets removed.
+ *
+ * Standard output belongs to the command's result, so nothing is logged there.
+ */
+
+/** How much a line matters. */
+export type LogLevel = "debug" | "info" | "warning" | "error";
+
+const RANK: Record<LogLevel, number> = { debug: 0, info: 1, warning: 2, error: 3 };
+
+/** Facts of an event, appended as `key=value`. */
+export type LogFields = Record<string, unknown>;
+
+/** Writes events; injected wherever something is logged. */
+export interface Logger {
+  debug(message: string, fields?: LogFields): void;
+  info(message: string, fields?: LogFields): void;
+  warning(message: string, fields?: LogFields): void;
+  error(message: string, fields?: LogFields): void;
+}
+
+/** Options of {@linkcode createLogger}. */
+export interface LoggerOptions {
+  /** The least level that is written. @default "info" */
+  level?: LogLevel;
+  /** Where lines go. @default standard error */
+  write?: (line: string) => void;
+  /** The time of an event. @default the system's */
+  now?: () => Date;
+}
+
+const secrets = new Set<string>();
+
+/** Registers a secret: from now on it appears as `***` in every log line and in {@linkcode redact}. */
+export function addSecret(secret: string | undefined): void {
+  // Very short values would erase ordinary text, and protect nothing.
+  if (secret !== undefined && secret.length >= 8) secrets.add(secret);
+}
+
+/** Removes registered secrets, and anything that looks like a JSON web token, from a text. */
+export function redact(text: string): string {
+  let result = text;
+  for (const secret of secrets) result = result.replaceAll(secret, "***");
+  return result.replace(/\beyJ[\w-]{10,}\.[\w-]{10,}\.[\w-]{10,}/g, "***");
+}
+
+const encoder = new TextEncoder();
+
+function writeStandardError(line: string): void {
+  Deno.stderr.writeSync(encoder.encode(line + "\n"));
+}
+
+function formatValue(value: unknown): string {
+  if (value instanceof Error) return JSON.stringify(value.message);
+  if (typeof value === "string") {
+    return /^[\w./:@=+-]+$/.test(value) ? value : JSON.stringify(value);
+  }
+  return JSON.stringify(value) ?? "undefined";
+}
+
+/** A logger that writes one line per event. */
+export function createLogger(options: LoggerOptions = {}): Logger {
+  const least = RANK[options.level ?? "info"];
+  const write = options.write ?? writeStandardError;
+  const now = options.now ?? (() => new Date());
+  const log = (level: LogLevel, message: string, fields: LogFields = {}) => {
+    if (RANK[level] < least) return;
+    const facts = Object.entries(fields).map(([key, value]) => ` ${key}=${formatValue(value)}`);
+    write(redact(`${now().toISOString()} ${level.toUpperCase()} ${message}${facts.join("")}`));
+  };
+  return {
+    debug: (message, fields) => log("debug", message, fields),
+    info: (message, fields) => log("info", message, fields),
+    warning: (message, fields) => log("warning", message, fields),
+    error: (message, fields) => log("error", message, fields),
+  };
+}
+
+/** A logger that writes nothing. */
+export const silentLogger: Logger = {
+  debug: () => {},
+  info: () => {},
+  warning: () => {},
+  error: () => {},
+};
