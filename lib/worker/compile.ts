@@ -30,7 +30,9 @@ export function compileManifest(manifest: Manifest): Manifest {
   compiled.channels = typeof channels === "string" ? [channels] : channels;
   // Environments described in another way are left as they are.
   if (compiled.conda === undefined && compiled.environment === undefined) {
-    compiled.dependencies = completeDependencies(compiled.dependencies ?? compiled.dependency ?? []);
+    compiled.dependencies = completeDependencies(
+      compiled.dependencies ?? compiled.dependency ?? [],
+    );
   }
   parseSpec(compiled);
   parseStageEntries(compiled.files_to_stage);
@@ -47,7 +49,9 @@ function completeDependencies(given: unknown): unknown[] {
   let pip: unknown[] | undefined;
   for (const [index, entry] of dependencies.entries()) {
     if (typeof entry === "string") names.add(requirementName(entry));
-    const list = typeof entry === "object" && entry !== null && "pip" in entry ? entry.pip : undefined;
+    const list = typeof entry === "object" && entry !== null && "pip" in entry
+      ? entry.pip
+      : undefined;
     if (Array.isArray(list)) {
       pip = [...list];
       dependencies[index] = { ...entry as object, pip };

@@ -1,0 +1,370 @@
+/**
+ * The method table: everything clients can call, with its parameters and meaning. Registration, schemas, argument
+ * handling and documents come from it. Result shapes are the reference worker's; additional keys are ours.
+ */
+import { hasCode, WorkerError } from "../errors.ts";
+import type { ProgressSink } from "../progress.ts";
+import { checkOperator, checkOwner, mayUse } from "./access.ts";
+import { compileManifest } from "./compile.ts";
+import { LOG_TYPES, type LogType } from "./session_log.ts";
+import type { Arguments, Call, JsonSchema, Method, Notify, Parameter } from "./method.ts";
+import { codeResult, executionResult, sessionInfo } from "./results.ts";
+import type { Session } from "./session.ts";
+import { fullSessionId, prepareStart, type StartContext } from "./start_method.ts";
+import type { Worker } from "./worker.ts";
+
+/** What the methods act on. */
+export interface MethodContext extends StartContext {
+  readonly worker: Worker;
+  /** Called by `shutdown` when all sessions have ended. */
+  readonly onShutdown: () => void;
+}
+
+/** Default time of an execution, as in the reference worker (seconds). */
+const EXECUTE_TIMEOUT = 30;
+
+const SESSION_ID: Parameter = {
+  name: "session_id",
+  required: true,
+  schema: {
+    type: "string",
+    description: "Id of the session, as start returned it.",
+    examples: ["my-workspace/my-session"],
+  },
+};
+const PROGRESS: Parameter = {
+  name: "progress_callback",
+  callback: true,
+  schema: { description: "Called with {type, message, …} while the method runs." },
+};
+
+function object(description: string, properties: Record<string, JsonSchema> = {}): JsonSchema {
+  return { type: "object", description, properties, additionalProperties: true };
+}
+
+function progressOf(args: Arguments, name = "progress_callback"): ProgressSink {
+  const notify = args[name] as Notify | undefined;
+  return notify ?? (() => {});
+}
+
+/**
+ * Ids belong to workspaces: one without a workspace means a session of the caller's own, so that tenants who choose
+ * the same id do not meet.
+ */
+function sessionOf(
+  context: MethodContext,
+  args: Arguments,
+  { caller }: Call,
+  action: string,
+): Session {
+  const id = fullSessionId(args.session_id as string, caller.workspace);
+  const session = context.worker.anySession(id);
+  checkOwner(caller, session.request.workspace, `${action} session ${id}`);
+  return session;
+}
+
+/** The methods of a worker. */
+export function workerMethods(context: MethodContext): Method[] {
+  return [
+    compile(),
+    start(context),
+    execute(context),
+    executeCode(context),
+    stop(context),
+    getLogs(context),
+    ...inspection(context),
+    ...administration(context),
+  ];
+}
+
+function compile(): Method {
+  return {
+    name: "compile",
+    description: "Checks an app's manifest and fills in its defaults before the app is installed.",
+    parameters: [
+      { name: "manifest", required: true, schema: object("The app's manifest.") },
+      {
+        name: "files",
+        schema: { type: "array", description: "The app's files; returned as they are." },
+      },
+      { name: "config", schema: object("Facts about the server; not needed here.") },
+    ],
+    handler: (args) =>
+      Promise.resolve([
+        compileManifest(args.manifest as Record<string, unknown>),
+        args.files ?? [],
+      ]),
+  };
+}
+
+function start(context: MethodContext): Method {
+  return {
+    name: "start",
+    description:
+      "Starts a Python session in a conda environment made from the manifest's dependencies, stages the app's " +
+      "files, runs its entry script, and returns the session's id.",
+    parameters: [
+      {
+        name: "config",
+        required: true,
+        schema: object("What to start.", {
+          id: { type: "string", description: "Session id. Default: workspace/client_id." },
+          workspace: { type: "string", description: "Workspace of the session." },
+          client_id: { type: "string", description: "Client id for the session's own connection." },
+          app_id: { type: "string", description: "The app; its artifact holds script and files." },
+          artifact_id: { type: "string", description: "Artifact of the app, workspace/alias." },
+          server_url: { type: "string", description: "Server the session connects to." },
+          token: { type: "string", description: "Token for the session's own connection." },
+          entry_point: { type: "string", description: "Script to run at start." },
+          timeout: { type: "number", description: "Seconds the entry script is waited for." },
+          manifest: object("The app's manifest.", {
+            type: { type: "string", description: "conda-jupyter-kernel or python-conda." },
+            dependencies: {
+              type: "array",
+              description: 'Conda specs, and {"pip": […]} for pip requirements.',
+              examples: [["python=3.11", "numpy", { pip: ["rich"] }]],
+            },
+            channels: { type: "array", description: "Conda channels, most important first." },
+            files_to_stage: {
+              type: "array",
+              description: 'Files of the artifact: "a.csv", "folder/", "from:to", "from/:to/".',
+            },
+          }),
+        }),
+      },
+      PROGRESS,
+    ],
+    handler: async (args, call) => {
+      const config = args.config as Record<string, unknown>;
+      const request = prepareStart(config, call.caller, context);
+      const session = await context.worker.start(request, {
+        onProgress: progressOf(args),
+        signal: call.signal,
+      });
+      // The id the caller chose, which it will use; the session's own has the workspace in front.
+      return typeof config.id === "string" ? config.id : session.id;
+    },
+  };
+}
+
+function timeoutOf(config: Record<string, unknown> | undefined): number | undefined {
+  const value = config?.timeout === undefined ? EXECUTE_TIMEOUT : config.timeout;
+  if (value === null || value === 0) return undefined;
+  if (typeof value !== "number" || !(value > 0)) {
+    throw new WorkerError(
+      "invalid_argument",
+      `Cannot execute: config.timeout must be a number of seconds, received ${
+        JSON.stringify(value)
+      }`,
+      { context: { argument: "config.timeout" } },
+    );
+  }
+  // setTimeout takes 31 bits of milliseconds.
+  return Math.min(value * 1000, 2 ** 31 - 1);
+}
+
+function execute(context: MethodContext): Method {
+  return {
+    name: "execute",
+    description:
+      "Runs Python code in a session as a notebook cell: variables stay, the last expression is the result. " +
+      "Returns {status, outputs, error}; errors of the code are results, not failures of the call.",
+    parameters: [
+      SESSION_ID,
+      {
+        name: "script",
+        required: true,
+        schema: { type: "string", description: "The code.", examples: ["print('hello')\n1 + 1"] },
+      },
+      {
+        name: "config",
+        schema: object("Options.", {
+          timeout: {
+            type: "number",
+            description: "Seconds until the code is interrupted; 0 for no limit.",
+            default: EXECUTE_TIMEOUT,
+          },
+        }),
+      },
+      PROGRESS,
+      {
+        name: "output_callback",
+        callback: true,
+        schema: { description: "Called with each output while the code runs." },
+      },
+    ],
+    handler: async (args, call) => {
+      const session = sessionOf(context, args, call, "execute in");
+      const timeout = timeoutOf(args.config as Record<string, unknown> | undefined);
+      const progress = progressOf(args);
+      progress({ type: "info", message: "Executing code in Jupyter kernel..." });
+      const result = await session.execute({
+        code: args.script as string,
+        timeout,
+        signal: call.signal,
+        onOutput: args.output_callback as Notify | undefined,
+      });
+      progress(
+        result.status === "ok"
+          ? { type: "success", message: "Code executed successfully" }
+          : { type: "error", message: "Code execution failed" },
+      );
+      return executionResult(result);
+    },
+  };
+}
+
+function executeCode(context: MethodContext): Method {
+  return {
+    name: "execute_code",
+    description:
+      "Runs Python code in a session; returns {success, result, error, stdout, stderr, timing}.",
+    parameters: [
+      SESSION_ID,
+      { name: "code", required: true, schema: { type: "string", description: "The code." } },
+      {
+        name: "timeout",
+        schema: {
+          type: "number",
+          description: "Seconds until the code is interrupted; 0 for no limit.",
+          default: EXECUTE_TIMEOUT,
+        },
+      },
+    ],
+    handler: async (args, call) => {
+      const session = sessionOf(context, args, call, "execute in");
+      const timeout = timeoutOf(args.timeout === undefined ? undefined : { timeout: args.timeout });
+      const code = args.code as string;
+      return codeResult(await session.execute({ code, timeout, signal: call.signal }));
+    },
+  };
+}
+
+function stop(context: MethodContext): Method {
+  return {
+    name: "stop",
+    description: "Ends a session and everything it started. A session that has ended is no error.",
+    parameters: [SESSION_ID],
+    handler: async (args, call) => {
+      try {
+        await context.worker.stop(sessionOf(context, args, call, "stop").id);
+      } catch (error) {
+        if (!hasCode(error, "session_not_found")) throw error;
+      }
+      return null;
+    },
+  };
+}
+
+function getLogs(context: MethodContext): Method {
+  return {
+    name: "get_logs",
+    description:
+      "Reads a session's log, also while it starts and after it has ended. Returns {items, total, offset, limit}.",
+    parameters: [
+      SESSION_ID,
+      {
+        name: "type",
+        schema: { type: "string", enum: LOG_TYPES, description: "Only entries of this type." },
+      },
+      {
+        name: "offset",
+        schema: { type: "integer", minimum: 0, default: 0, description: "First entry." },
+      },
+      {
+        name: "limit",
+        schema: { type: "integer", minimum: 0, description: "Most entries to return." },
+      },
+    ],
+    handler: (args, call) => {
+      const session = sessionOf(context, args, call, "read the log of");
+      const page = session.log.page(
+        args.type as LogType | undefined,
+        (args.offset as number | undefined) ?? 0,
+        args.limit as number | undefined,
+      );
+      return Promise.resolve(page);
+    },
+  };
+}
+
+function inspection(context: MethodContext): Method[] {
+  return [
+    {
+      name: "list_sessions",
+      description: "Lists the sessions of a workspace.",
+      parameters: [{
+        name: "workspace",
+        schema: { type: "string", description: "Default: the caller's own workspace." },
+      }],
+      handler: (args, { caller }) => {
+        const workspace = (args.workspace as string | undefined) ?? caller.workspace;
+        checkOwner(caller, workspace, `list the sessions of workspace ${workspace}`);
+        return Promise.resolve(
+          context.worker.sessions.filter((session) => session.request.workspace === workspace)
+            .map(sessionInfo),
+        );
+      },
+    },
+    {
+      name: "get_session_info",
+      description: "Describes a session: state, app, environment, times. Also one that has ended.",
+      parameters: [SESSION_ID],
+      handler: (args, call) =>
+        Promise.resolve(sessionInfo(sessionOf(context, args, call, "inspect"))),
+    },
+    {
+      name: "get_load",
+      description:
+        "How full the worker is: 0 idle, 1 full. Used to select the least loaded worker.",
+      parameters: [],
+      handler: () => Promise.resolve(context.worker.load),
+    },
+  ];
+}
+
+function administration(context: MethodContext): Method[] {
+  const workspace: Parameter = {
+    name: "workspace",
+    required: true,
+    schema: { type: "string", description: "The workspace." },
+  };
+  return [
+    {
+      name: "prepare_workspace",
+      description:
+        "Prepares for sessions of a workspace. Nothing needs to be done; kept for older servers.",
+      parameters: [workspace],
+      handler: (args, { caller }) => {
+        checkOwner(caller, args.workspace as string, "prepare workspace");
+        return Promise.resolve(null);
+      },
+    },
+    {
+      name: "close_workspace",
+      description: "Ends all sessions of a workspace.",
+      parameters: [workspace],
+      handler: async (args, { caller }) => {
+        const name = args.workspace as string;
+        checkOwner(caller, name, `close workspace ${name}`);
+        const ids = context.worker.sessions.filter((session) =>
+          session.request.workspace === name && mayUse(caller, session.request.workspace)
+        ).map((session) => session.id);
+        await Promise.all(ids.map((id) => context.worker.stop(id)));
+        return null;
+      },
+    },
+    {
+      name: "shutdown",
+      description:
+        "Ends all sessions and the worker. Only for administrators of the worker's workspace.",
+      parameters: [],
+      handler: async (_args, { caller }) => {
+        checkOperator(context.rules, caller, "shut down the worker");
+        await Promise.all(context.worker.sessions.map((one) => context.worker.stop(one.id)));
+        context.onShutdown();
+        return null;
+      },
+    },
+  ];
+}

@@ -1,0 +1,259 @@
+/**
+ * One session from its start to its end.
+ *
+ * States: `starting` -> `running` -> `stopped`; a start that fails goes to `failed`, a Python process that ends by
+ * itself to `dead`. Whatever the way, the process, its directory and its lease are given back exactly once.
+ */
+import { join } from "@std/path";
+import { ensureDir } from "@std/fs";
+import { WorkerError } from "../errors.ts";
+import { describeExit, Interpreter, type InterpreterOptions } from "../interpreter/interpreter.ts";
+import type { ExecutionResult, LiveOutput } from "../interpreter/outputs.ts";
+import type { Switchboard } from "../interpreter/switchboard.ts";
+import type { Logger } from "../log.ts";
+import type { Progress, ProgressSink } from "../progress.ts";
+import type { KernelUse } from "./kernels.ts";
+import { CallQueue } from "./queue.ts";
+import { SessionLog } from "./session_log.ts";
+import { sessionVariables } from "./session_variables.ts";
+import type { StartRequest } from "./start_request.ts";
+
+/** Where a session is in its life. */
+export type SessionState = "starting" | "running" | "stopped" | "failed" | "dead";
+
+/** What a session needs of its worker. */
+export interface SessionOptions {
+  request: StartRequest;
+  /** Directory of its own; made at start, removed at the end. */
+  directory: string;
+  switchboard: Switchboard;
+  log: Logger;
+  now: () => Date;
+  /** Executions that may wait. */
+  queueLimit: number;
+}
+
+/** One execution. */
+export interface ExecuteRequest {
+  code: string;
+  filename?: string;
+  /** Milliseconds; none without. */
+  timeout?: number | undefined;
+  signal?: AbortSignal | undefined;
+  onOutput?: ((output: LiveOutput) => void) | undefined;
+}
+
+/** A session of this worker. */
+export class Session {
+  readonly request: StartRequest;
+  readonly log: SessionLog;
+  /** When it was asked for. */
+  readonly createdAt: Date;
+  /** Its directory; `work` below it is the working directory of the code. */
+  readonly directory: string;
+  readonly #options: SessionOptions;
+  readonly #abort = new AbortController();
+  readonly #queue: CallQueue;
+  #state: SessionState = "starting";
+  #kernel: KernelUse | undefined;
+  #interpreter: Interpreter | undefined;
+  #ending: Promise<void> | undefined;
+  #started: Promise<void> | undefined;
+  #lastActive: Date;
+
+  /** A session that has not been started. */
+  constructor(options: SessionOptions) {
+    this.#options = options;
+    this.request = options.request;
+    this.directory = options.directory;
+    this.createdAt = options.now();
+    this.#lastActive = this.createdAt;
+    this.log = new SessionLog({ now: options.now });
+    this.#queue = new CallQueue(options.queueLimit);
+  }
+
+  get id(): string {
+    return this.request.id;
+  }
+
+  get state(): SessionState {
+    return this.#state;
+  }
+
+  /** Fires when the session is being ended. */
+  get signal(): AbortSignal {
+    return this.#abort.signal;
+  }
+
+  /** Working directory of the code. */
+  get workingDirectory(): string {
+    return join(this.directory, "work");
+  }
+
+  /** When something was last executed. */
+  get lastActive(): Date {
+    return this.#lastActive;
+  }
+
+  /** Executions that wait or run. */
+  get pendingExecutions(): number {
+    return this.#queue.length;
+  }
+
+  /** Id of the Python process, while it lives. */
+  get pid(): number | undefined {
+    return this.#interpreter?.exit === undefined ? this.#interpreter?.pid : undefined;
+  }
+
+  /** Python's version, once it runs. */
+  get pythonVersion(): string | undefined {
+    return this.#kernel?.server.version;
+  }
+
+  /** Progress that is also written to the log. */
+  reporter(sink: ProgressSink): ProgressSink {
+    return (progress: Progress) => {
+      this.log.add(progress.type === "error" ? "error" : "progress", progress.message);
+      sink(progress);
+    };
+  }
+
+  /** Runs the start; `end` waits for it. When it throws, the session has failed and nothing is left of it. */
+  async start(steps: (session: Session) => Promise<void>): Promise<void> {
+    const run = async () => {
+      await Deno.remove(this.directory, { recursive: true }).catch(ignoreMissing);
+      for (const name of ["work", "home", "tmp"]) await ensureDir(join(this.directory, name));
+      await steps(this);
+      this.#abort.signal.throwIfAborted();
+      this.#state = "running";
+    };
+    const started = run();
+    this.#started = started.catch(() => {});
+    try {
+      await started;
+    } catch (error) {
+      const stopped = this.#abort.signal.aborted;
+      if (!stopped) this.#state = "failed";
+      await this.#release();
+      throw stopped
+        ? new WorkerError("start_cancelled", `Cannot start session ${this.id}: it was stopped`)
+        : error;
+    }
+  }
+
+  /** Starts Python in a leased environment. */
+  async launch(kernel: KernelUse): Promise<void> {
+    this.#kernel = kernel;
+    this.#interpreter = await this.#newInterpreter();
+  }
+
+  async #newInterpreter(): Promise<Interpreter> {
+    const options: InterpreterOptions = {
+      cwd: this.workingDirectory,
+      env: sessionVariables(this.request, this.directory),
+      argv: this.request.argv,
+      variables: { hypha_config: hyphaConfig(this.request) },
+      onBackground: (name, text) => this.log.write(name, text),
+    };
+    const kernel = this.#kernel!;
+    const interpreter = await Interpreter.start(kernel.server, this.#options.switchboard, options);
+    interpreter.exited.then((exit) => {
+      if (this.#interpreter !== interpreter || this.#state !== "running") return;
+      this.#state = "dead";
+      this.log.add("error", `The Python process ended with ${describeExit(exit)}`);
+      this.#queue.cancelAll(this.#deadError());
+    });
+    return interpreter;
+  }
+
+  /** Queues an execution and runs it when its turn comes. Errors of the code are results. */
+  async execute(request: ExecuteRequest): Promise<ExecutionResult> {
+    if (this.#state === "dead") throw this.#deadError();
+    if (this.#interpreter === undefined || this.#state === "stopped" || this.#state === "failed") {
+      throw new WorkerError(
+        "session_not_ready",
+        `Cannot execute in session ${this.id}: it is ${this.#state}`,
+      );
+    }
+    return await this.#queue.run(() => this.#run(request), request.signal);
+  }
+
+  async #run(request: ExecuteRequest): Promise<ExecutionResult> {
+    const interpreter = this.#interpreter!;
+    if (interpreter.exit !== undefined) throw this.#deadError();
+    this.#lastActive = this.#options.now();
+    const result = await interpreter.execute(request.code, {
+      ...(request.filename === undefined ? {} : { filename: request.filename }),
+      timeout: request.timeout,
+      signal: request.signal,
+      onOutput: (output) => {
+        if (output.type === "stream") this.log.write(output.name, output.text);
+        request.onOutput?.(output);
+      },
+    });
+    this.#lastActive = this.#options.now();
+    if (result.error !== undefined) this.log.add("error", result.error.traceback.join("\n"));
+    return result;
+  }
+
+  #deadError(): WorkerError {
+    const exit = this.#interpreter?.exit;
+    const how = exit === undefined ? "has ended" : `ended with ${describeExit(exit)}`;
+    return new WorkerError(
+      "session_dead",
+      `Kernel for session ${this.id} is not alive: its Python process ${how}`,
+    );
+  }
+
+  /** Ends the session, also one that is starting. May be called again; resolves when nothing is left. */
+  end(): Promise<void> {
+    return this.#ending ??= this.#end();
+  }
+
+  async #end(): Promise<void> {
+    this.#state = "stopped";
+    const reason = new WorkerError("start_cancelled", `Session ${this.id} was stopped`);
+    this.#abort.abort(reason);
+    this.#queue.cancelAll(reason);
+    await this.#interpreter?.kill();
+    await this.#started;
+    await this.#release();
+    this.log.add("info", "Session stopped");
+  }
+
+  /** Gives back everything. Safe to call at any time and again. */
+  async #release(): Promise<void> {
+    await this.#interpreter?.kill();
+    await this.#kernel?.release();
+    await removeTree(this.directory);
+  }
+}
+
+function hyphaConfig(request: StartRequest): Record<string, unknown> {
+  return {
+    server_url: request.serverUrl,
+    workspace: request.workspace,
+    client_id: request.clientId,
+    token: request.token ?? "",
+    app_id: request.appId,
+    disable_ssl: request.disableSsl,
+  };
+}
+
+function ignoreMissing(error: unknown): void {
+  if (!(error instanceof Deno.errors.NotFound)) throw error;
+}
+
+/** Removes a directory that dying processes may still write to. */
+async function removeTree(directory: string): Promise<void> {
+  for (let attempt = 0;; attempt++) {
+    try {
+      await Deno.remove(directory, { recursive: true });
+      return;
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return;
+      if (attempt === 5) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 50 * 2 ** attempt));
+    }
+  }
+}

@@ -1,0 +1,120 @@
+/** From the `config` of a call to a checked start: who the tenant is, where the app's files are. */
+import { WorkerError } from "../errors.ts";
+import { addSecret } from "../log.ts";
+import { createArtifactSource } from "../staging/artifact.ts";
+import type { StageSource } from "../staging/source.ts";
+import { type AccessRules, checkStart } from "./access.ts";
+import type { Caller } from "./caller.ts";
+import {
+  DEFAULT_START_TIMEOUT,
+  parseStartConfig,
+  readManifest,
+  type StartConfig,
+  type StartRequest,
+} from "./start_request.ts";
+
+/** What starts need to know of the worker. */
+export interface StartContext {
+  readonly rules: AccessRules;
+  /** Address of the worker's own server. */
+  readonly serverUrl: string;
+  /** Token of the worker, used only for files of its own workspace. */
+  readonly token: string | undefined;
+  readonly disableSsl: boolean;
+}
+
+/** The controller waits for the script's service itself, so a script that serves for ever may run on (ms). */
+const SERVICE_PATIENCE = 10_000;
+
+/** Checks a start. Throws `invalid_argument`, `invalid_spec`, `permission_denied` or `staging_failed`. */
+export function prepareStart(
+  config: Record<string, unknown>,
+  caller: Caller,
+  context: StartContext,
+): StartRequest {
+  const parsed = parseStartConfig(config);
+  const workspace = parsed.workspace ??
+    (caller.kind === "controller" ? missing("workspace") : caller.workspace);
+  checkStart(context.rules, caller, workspace);
+  addSecret(parsed.token);
+  const { id, clientId } = identity(parsed, caller, workspace);
+  const { spec, stage, entryPoint } = readManifest(parsed.manifest, parsed.entryPoint);
+  const appId = parsed.appId ?? (parsed.manifest.id as string | undefined) ?? clientId;
+  const timeout = parsed.timeout ?? DEFAULT_START_TIMEOUT;
+  return {
+    id,
+    workspace,
+    clientId,
+    appId: String(appId),
+    manifest: parsed.manifest,
+    spec,
+    stage,
+    entryPoint,
+    entryPointOptional: caller.kind === "direct" && parsed.artifactId === undefined,
+    source: artifactOf(parsed, workspace, context),
+    serverUrl: parsed.serverUrl ?? context.serverUrl,
+    token: parsed.token,
+    disableSsl: parsed.disableSsl || context.disableSsl,
+    argv: [""],
+    timeout: caller.kind === "controller" && waitsForService(parsed)
+      ? Math.min(timeout, SERVICE_PATIENCE)
+      : timeout,
+  };
+}
+
+function missing(name: string): never {
+  throw new WorkerError("invalid_argument", `Cannot start session: config.${name} is missing`, {
+    context: { argument: `config.${name}` },
+  });
+}
+
+/** The id of a session as the worker keeps it: `<workspace>/<name>`. */
+export function fullSessionId(id: string, workspace: string): string {
+  return id.includes("/") ? id : `${workspace}/${id}`;
+}
+
+/** The session's id. The controller knows it as `<workspace>/<client id>` and lets users override its fields. */
+function identity(
+  config: StartConfig,
+  caller: Caller,
+  workspace: string,
+): { id: string; clientId: string } {
+  const clientId = config.clientId ?? config.id?.split("/").at(-1) ?? crypto.randomUUID();
+  const id = fullSessionId(config.id ?? clientId, workspace);
+  const expected = caller.kind === "controller" ? `${workspace}/${clientId}` : id;
+  if (id !== expected || !id.startsWith(`${workspace}/`)) {
+    throw new WorkerError(
+      "invalid_argument",
+      `Cannot start session: config.id ${JSON.stringify(id)} is not of workspace ${workspace}`,
+      { context: { argument: "config.id" } },
+    );
+  }
+  return { id, clientId };
+}
+
+/** Where the app's files are: the artifact of the app, read with the token of the start. */
+function artifactOf(
+  config: StartConfig,
+  workspace: string,
+  context: StartContext,
+): StageSource | undefined {
+  const named = config.artifactId ?? config.appId;
+  if (named === undefined) return undefined;
+  const slash = named.indexOf("/");
+  const owner = slash < 0 ? workspace : named.slice(0, slash);
+  const alias = named.slice(slash + 1);
+  // Another workspace's artifact is opened by the caller's rights only, and the worker's token stays at home.
+  const own = owner === workspace && workspace === context.rules.workspace;
+  const token = config.token ?? (own ? context.token : undefined);
+  const serverUrl = config.token === undefined
+    ? context.serverUrl
+    : config.serverUrl ?? context.serverUrl;
+  return createArtifactSource({ serverUrl, workspace: owner, alias, token });
+}
+
+/** Whether the controller waits for a service of the script after `start` (Hypha contract). */
+function waitsForService(config: StartConfig): boolean {
+  const startup = config.manifest.startup_config;
+  if (typeof startup !== "object" || startup === null) return true;
+  return (startup as Record<string, unknown>).wait_for_service !== false;
+}

@@ -1,0 +1,310 @@
+/**
+ * What the worker does, with no transport: starts sessions in environments, runs code in them, ends them.
+ *
+ * Calls are serialised per session (its queue) and per environment (its build); everything else runs at once.
+ */
+import { join } from "@std/path";
+import { ensureDir } from "@std/fs";
+import type { EnvironmentLease } from "../environments/store.ts";
+import type { EnvironmentSpec } from "../environments/spec.ts";
+import { hasCode, messageOf, WorkerError } from "../errors.ts";
+import type { ExecutionResult, LiveOutput } from "../interpreter/outputs.ts";
+import type { Switchboard } from "../interpreter/switchboard.ts";
+import type { Logger } from "../log.ts";
+import type { ProgressSink } from "../progress.ts";
+import { stageFiles } from "../staging/stage.ts";
+import type { Kernels } from "./kernels.ts";
+import { type ExecuteRequest, Session } from "./session.ts";
+import type { StartRequest } from "./start_request.ts";
+
+/** Gives environments; `EnvironmentStore` is the real one. */
+export interface Environments {
+  /** An environment of a spec, built when there is none. */
+  acquire(
+    spec: EnvironmentSpec,
+    options: { signal?: AbortSignal; onProgress?: ProgressSink },
+  ): Promise<EnvironmentLease>;
+}
+
+/** What a worker consists of. */
+export interface WorkerOptions {
+  environments: Environments;
+  kernels: Kernels;
+  switchboard: Switchboard;
+  /** Sessions get directories below it. */
+  workingDirectory: string;
+  log: Logger;
+  /** Sessions at once. @default 200 */
+  maxSessions?: number;
+  /** Executions of one session that may wait. @default 64 */
+  queueLimit?: number;
+  /** The time. @default the system's */
+  now?: () => Date;
+}
+
+/** Hooks of a start. */
+export interface StartHooks {
+  onProgress: ProgressSink;
+  /** Receives the output of the entry script. */
+  onOutput?: (output: LiveOutput) => void;
+  signal?: AbortSignal;
+}
+
+/** Ended sessions whose logs can still be read. */
+const KEPT_ENDED = 200;
+
+/** Sessions of this worker. */
+export class Worker implements AsyncDisposable {
+  readonly #options: WorkerOptions;
+  readonly #sessions = new Map<string, Session>();
+  readonly #ended = new Map<string, Session>();
+  readonly #now: () => Date;
+  #stopping = false;
+
+  /** A worker without sessions. */
+  constructor(options: WorkerOptions) {
+    this.#options = options;
+    this.#now = options.now ?? (() => new Date());
+  }
+
+  /** Sessions that have not ended. */
+  get sessions(): readonly Session[] {
+    return [...this.#sessions.values()];
+  }
+
+  /** A session that has not ended. Throws `session_not_found`. */
+  session(id: string): Session {
+    const session = this.#sessions.get(id);
+    if (session === undefined) throw notFound(id);
+    return session;
+  }
+
+  /** A session, also one that has ended a while ago. Throws `session_not_found`. */
+  anySession(id: string): Session {
+    const session = this.#sessions.get(id) ?? this.#ended.get(id);
+    if (session === undefined) throw notFound(id);
+    return session;
+  }
+
+  /** How full the worker is, from 0 to 1 and beyond. */
+  get load(): number {
+    return this.#sessions.size / this.#maxSessions;
+  }
+
+  get #maxSessions(): number {
+    return this.#options.maxSessions ?? 200;
+  }
+
+  /**
+   * Starts a session: environment, files, Python, entry script. When it throws, nothing is left but the log.
+   */
+  async start(request: StartRequest, hooks: StartHooks): Promise<Session> {
+    if (this.#stopping) {
+      throw new WorkerError("worker_stopping", "Cannot start session: the worker is shutting down");
+    }
+    if (this.#sessions.has(request.id)) {
+      throw new WorkerError("session_exists", `Session ${request.id} already exists`);
+    }
+    if (this.#sessions.size >= this.#maxSessions) {
+      throw new WorkerError(
+        "too_many_sessions",
+        `Cannot start session: the worker runs ${this.#sessions.size} sessions already`,
+      );
+    }
+    const session = new Session({
+      request,
+      directory: join(this.#options.workingDirectory, await directoryName(request.id)),
+      switchboard: this.#options.switchboard,
+      log: this.#options.log,
+      now: this.#now,
+      queueLimit: this.#options.queueLimit ?? 64,
+    });
+    // Checked again: computing the name took a turn of the event loop.
+    if (this.#sessions.has(request.id)) {
+      throw new WorkerError("session_exists", `Session ${request.id} already exists`);
+    }
+    this.#sessions.set(request.id, session);
+    const onProgress = session.reporter(hooks.onProgress);
+    const { log } = this.#options;
+    log.info("Starting session", { session: request.id, app: request.appId });
+    const onAbort = () => session.end();
+    hooks.signal?.addEventListener("abort", onAbort, { once: true });
+    try {
+      await ensureDir(this.#options.workingDirectory);
+      await session.start(() => this.#steps(session, { ...hooks, onProgress }));
+      onProgress({ type: "success", message: `Session ${request.id} started successfully` });
+      log.info("Session started", { session: request.id });
+      return session;
+    } catch (error) {
+      session.log.add("error", messageOf(error));
+      log.warning("Session did not start", { session: request.id, reason: messageOf(error) });
+      this.#retire(session);
+      throw error;
+    } finally {
+      hooks.signal?.removeEventListener("abort", onAbort);
+    }
+  }
+
+  async #steps(session: Session, hooks: StartHooks): Promise<void> {
+    const { request, signal } = session;
+    const { onProgress } = hooks;
+    onProgress({ type: "info", message: "Starting conda environment session", phase: "start" });
+    const script = await this.#script(request, signal, onProgress);
+    const lease = await this.#options.environments.acquire(request.spec, { signal, onProgress });
+    if (signal.aborted) {
+      await lease.release();
+      signal.throwIfAborted();
+    }
+    const staged = this.#stage(session, onProgress);
+    // Both are waited for whatever happens, so that a failure of one leaves nothing of the other behind.
+    const [kernel] = await Promise.allSettled([this.#options.kernels.use(lease, signal), staged]);
+    if (kernel.status === "rejected") {
+      await staged.catch(() => {});
+      throw kernel.reason;
+    }
+    await session.launch(kernel.value);
+    await staged;
+    if (script !== undefined) await this.#runScript(session, script, hooks);
+  }
+
+  async #script(
+    request: StartRequest,
+    signal: AbortSignal,
+    onProgress: ProgressSink,
+  ): Promise<string | undefined> {
+    const { entryPoint, source } = request;
+    if (entryPoint === undefined) return undefined;
+    onProgress({
+      type: "info",
+      message: `Fetching application script ${entryPoint}`,
+      phase: "fetch",
+    });
+    const skip = (reason: string) => {
+      onProgress({
+        type: "warning",
+        message: `The session starts without its entry script ${entryPoint}: ${reason}`,
+      });
+      return undefined;
+    };
+    if (source === undefined) return skip("there is no artifact to fetch it from");
+    try {
+      return await source.readText(entryPoint, { signal });
+    } catch (error) {
+      if (request.entryPointOptional && hasCode(error, "staging_failed")) {
+        return skip(error.message);
+      }
+      throw error;
+    }
+  }
+
+  async #stage(session: Session, onProgress: ProgressSink): Promise<void> {
+    const { stage, source } = session.request;
+    if (stage.length === 0) return;
+    if (source === undefined) {
+      throw new WorkerError(
+        "staging_failed",
+        "Cannot stage files: the session has no artifact to fetch them from",
+        { suggestion: "Give artifact_id, or app_id of an installed app, in config." },
+      );
+    }
+    await stageFiles(stage, source, session.workingDirectory, {
+      signal: session.signal,
+      onProgress,
+    });
+  }
+
+  /** Runs the entry script as the first cell. One that serves for ever goes on while the session is used. */
+  async #runScript(session: Session, script: string, hooks: StartHooks): Promise<void> {
+    const { request, signal } = session;
+    const name = request.entryPoint!;
+    const { onProgress } = hooks;
+    onProgress({
+      type: "info",
+      message: `Executing initialization script ${name}`,
+      phase: "script",
+    });
+    const running = session.execute({
+      code: script,
+      filename: name,
+      signal,
+      onOutput: hooks.onOutput,
+    });
+    const result = await settledWithin(running, request.timeout);
+    if (result === undefined) {
+      const message = `The entry script ${name} is still running; it goes on in the session`;
+      onProgress({ type: "info", message });
+      running.catch(() => {});
+      return;
+    }
+    if (result.error !== undefined && !signal.aborted) {
+      const { ename, evalue, traceback } = result.error;
+      throw new WorkerError(
+        "init_script_failed",
+        `Initialization script ${name} failed: ${ename}: ${evalue}\n${traceback.join("\n")}`,
+        { context: { ename, evalue } },
+      );
+    }
+  }
+
+  /** Runs code in a session when its turn comes. */
+  async execute(id: string, request: ExecuteRequest): Promise<ExecutionResult> {
+    return await this.session(id).execute(request);
+  }
+
+  /** Ends a session. Resolves when nothing of it is left; one that has ended is no error. */
+  async stop(id: string): Promise<void> {
+    const session = this.#sessions.get(id);
+    if (session === undefined) return;
+    await session.end();
+    this.#retire(session);
+    this.#options.log.info("Session stopped", { session: id });
+  }
+
+  #retire(session: Session): void {
+    if (this.#sessions.get(session.id) === session) this.#sessions.delete(session.id);
+    this.#ended.delete(session.id);
+    this.#ended.set(session.id, session);
+    for (const id of this.#ended.keys()) {
+      if (this.#ended.size <= KEPT_ENDED) break;
+      this.#ended.delete(id);
+    }
+  }
+
+  /** Ends all sessions and refuses new ones. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stopping = true;
+    const results = await Promise.allSettled([...this.#sessions.keys()].map((id) => this.stop(id)));
+    for (const result of results) {
+      if (result.status === "rejected") {
+        this.#options.log.error("Cannot end a session", { reason: messageOf(result.reason) });
+      }
+    }
+    await this.#options.kernels[Symbol.asyncDispose]();
+  }
+}
+
+function notFound(id: string): WorkerError {
+  return new WorkerError("session_not_found", `Conda environment session ${id} not found`, {
+    context: { session: id },
+  });
+}
+
+/** Names from outside never become paths: directories are named by hash. */
+async function directoryName(id: string): Promise<string> {
+  const bytes = new TextEncoder().encode(id);
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+  return `session-${digest.toHex().slice(0, 16)}`;
+}
+
+async function settledWithin<T>(promise: Promise<T>, milliseconds: number): Promise<T | undefined> {
+  if (milliseconds === Infinity) return await promise;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const timeout = new Promise<undefined>((resolve) => {
+    timer = setTimeout(() => resolve(undefined), milliseconds);
+  });
+  try {
+    return await Promise.race([promise, timeout]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
