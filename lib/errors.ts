@@ -39,6 +39,10 @@ const KINDS = {
     name: "WorkerError",
     suggestion: "Start the session again; its variables are lost. get_logs shows the last output.",
   },
+  too_many_sessions: {
+    name: "WorkerError",
+    suggestion: "Stop sessions that are not needed, or use another worker.",
+  },
   queue_full: {
     name: "WorkerError",
     suggestion: "Wait for earlier executions of this session to end, then call again.",
@@ -88,6 +92,11 @@ const KINDS = {
   disk_full: {
     name: "EnvironmentError",
     suggestion: "Free space on the disk of the cache directory, or move it with --cache-dir.",
+  },
+  cache_not_writable: {
+    name: "EnvironmentError",
+    suggestion:
+      "Make the cache directory writable for the user the worker runs as, or move it with --cache-dir.",
   },
   pip_failed: {
     name: "EnvironmentError",

@@ -15,6 +15,8 @@ export interface InterpreterOptions {
   env: Readonly<Record<string, string | null>>;
   /** Names defined before the first cell. JSON values only. */
   variables?: Readonly<Record<string, unknown>>;
+  /** `sys.argv`. @default `[""]` */
+  argv?: readonly string[];
   /** Text that belongs to no running cell: background threads, tasks, processes. Must not block. */
   onBackground?: (name: StreamName, text: string) => void;
 }
@@ -127,6 +129,7 @@ export class Interpreter {
         cwd: options.cwd,
         env: options.env,
         variables: options.variables ?? {},
+        argv: options.argv ?? [""],
       });
       process.exited.then((exit) => ended.abort(new Error(`it ended with ${describeExit(exit)}`)));
       const [control, stdout, stderr] = await connections;

@@ -300,7 +300,7 @@ def main(path: str, request: Header, parent: int) -> int:
         time.tzset()
     os.chdir(request["cwd"])
     random.seed()
-    sys.argv = [""]
+    sys.argv = list(request["argv"])
     sys.path.insert(0, "")
     marks = Marks(request["nonce"], [1, 2])
     sys.stdout = sys.__stdout__ = OutStream("stdout", 1, marks)  # type: ignore[assignment,misc]

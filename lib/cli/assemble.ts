@@ -1,0 +1,94 @@
+/** Puts the parts of a worker together, as the commands need it: manager, cache, kernels, sessions. */
+import { isAbsolute, join, resolve } from "@std/path";
+import { ensureDir } from "@std/fs";
+import { EnvironmentStore } from "../environments/store.ts";
+import { messageOf, WorkerError } from "../errors.ts";
+import { installRuntime } from "../interpreter/runtime.ts";
+import { Switchboard } from "../interpreter/switchboard.ts";
+import type { Logger } from "../log.ts";
+import { detectManager } from "../managers/detect.ts";
+import type { Manager } from "../managers/manager.ts";
+import { Kernels } from "../worker/kernels.ts";
+import { Worker } from "../worker/worker.ts";
+
+/** What {@linkcode assemble} needs. */
+export interface AssembleOptions {
+  /** Absolute path. */
+  cacheDir: string;
+  /** Absolute path; without one a temporary directory is made, and removed at the end. */
+  workingDir: string | undefined;
+  log: Logger;
+}
+
+/** A worker and what it stands on. */
+export interface Assembly extends AsyncDisposable {
+  readonly worker: Worker;
+  readonly manager: Manager;
+  readonly workingDir: string;
+}
+
+/** The cache directory when none is given. */
+export function defaultCacheDir(environment: (name: string) => string | undefined): string {
+  const home = environment("HOME");
+  if (home === undefined || !isAbsolute(home)) {
+    throw new WorkerError(
+      "usage",
+      "Cannot choose a cache directory: HOME is not set; give --cache-dir",
+    );
+  }
+  return join(home, ".hypha_conda_cache");
+}
+
+/** An absolute path of a directory given on the command line; `~` is the home directory. */
+export function directoryOption(
+  value: string,
+  environment: (name: string) => string | undefined,
+): string {
+  const home = environment("HOME");
+  const expanded = home !== undefined && /^~(?=\/|$)/.test(value) ? home + value.slice(1) : value;
+  return resolve(expanded);
+}
+
+/** Starts everything but sessions. Throws `manager_not_found` or `usage`. */
+export async function assemble(options: AssembleOptions): Promise<Assembly> {
+  const { cacheDir, log } = options;
+  const stack = new AsyncDisposableStack();
+  try {
+    const runtimeDirectory = join(cacheDir, "runtime");
+    try {
+      await ensureDir(runtimeDirectory);
+    } catch (error) {
+      throw new WorkerError(
+        "usage",
+        `Cannot use cache directory ${cacheDir}: ${messageOf(error)}`,
+        {
+          suggestion: "Choose a directory you may write to with --cache-dir.",
+        },
+      );
+    }
+    const manager = await detectManager({ runtimeDirectory, log });
+    const temporary = await Deno.makeTempDir({ prefix: "hypha_sessions_" });
+    stack.defer(() => Deno.remove(temporary, { recursive: true }).catch(() => {}));
+    const workingDir = options.workingDir ?? temporary;
+    const store = new EnvironmentStore({ directory: cacheDir, manager, log });
+    stack.defer(() => store.close());
+    await store.recover();
+    const switchboard = stack.use(await Switchboard.open(temporary, log));
+    const program = await installRuntime(runtimeDirectory);
+    const kernels = new Kernels({ manager, program, switchboard, log });
+    const worker = stack.use(
+      new Worker({
+        environments: store,
+        kernels,
+        switchboard,
+        workingDirectory: workingDir,
+        log,
+      }),
+    );
+    const parts = stack.move();
+    return { worker, manager, workingDir, [Symbol.asyncDispose]: () => parts.disposeAsync() };
+  } catch (error) {
+    await stack.disposeAsync();
+    throw error;
+  }
+}

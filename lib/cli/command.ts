@@ -1,0 +1,50 @@
+/** What commands get from the outside, so that tests can stand in for it. */
+
+/** The outside of a command. */
+export interface CommandContext {
+  /** An environment variable. */
+  environment: (name: string) => string | undefined;
+  /** Writes a line to standard output. */
+  print: (line: string) => void;
+  /** Where text that is no line goes: the output of code. */
+  write: (stream: "stdout" | "stderr", text: string) => void;
+  /** Whether progress may be drawn over itself. */
+  terminal: boolean;
+  /** Calls back when the program is asked to stop; a second request ends it at once. */
+  onStop: (stop: (signal: string) => void) => Disposable;
+}
+
+const encoder = new TextEncoder();
+
+function writeSync(stream: "stdout" | "stderr", text: string): void {
+  const target = stream === "stdout" ? Deno.stdout : Deno.stderr;
+  const bytes = encoder.encode(text);
+  for (let sent = 0; sent < bytes.length;) sent += target.writeSync(bytes.subarray(sent));
+}
+
+/** The real outside. */
+export function processContext(): CommandContext {
+  return {
+    environment: (name) => Deno.env.get(name),
+    print: (line) => writeSync("stdout", line + "\n"),
+    write: writeSync,
+    terminal: Deno.stderr.isTerminal() && Deno.env.get("TERM") !== "dumb",
+    onStop: (stop) => {
+      let asked = false;
+      const listeners = (["SIGINT", "SIGTERM"] as const).map((signal) => {
+        const listener = () => {
+          if (asked) Deno.exit(signal === "SIGINT" ? 130 : 143);
+          asked = true;
+          stop(signal);
+        };
+        Deno.addSignalListener(signal, listener);
+        return { signal, listener };
+      });
+      return {
+        [Symbol.dispose]: () => {
+          for (const { signal, listener } of listeners) Deno.removeSignalListener(signal, listener);
+        },
+      };
+    },
+  };
+}

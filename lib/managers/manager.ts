@@ -1,0 +1,137 @@
+/**
+ * What the rest of the worker knows about package managers: make an environment, run programs in it.
+ *
+ * Managers know nothing of the environment cache; they are told every path. Nothing here decides whether an
+ * environment is good: a manager's exit code is no evidence, so the environments room verifies the prefix.
+ */
+import type { ProgressSink } from "../progress.ts";
+
+/** The programs this worker may start. */
+export type ManagerKind = "mamba" | "micromamba" | "conda";
+
+/** The two command lines there are: mamba 2 and micromamba speak one, conda and mamba 1 the other. */
+export type ManagerFamily = "libmamba" | "conda";
+
+/** How a solver treats a package that several channels have. */
+export type ChannelPriority = "strict" | "flexible" | "disabled";
+
+/** Receives one line of a program's output, without its end. Must not throw and must not block. */
+export type LineSink = (line: string) => void;
+
+/** One environment to be created. */
+export interface CreateRequest {
+  /** Absolute path of the environment; must not exist. */
+  readonly prefix: string;
+  /** Names or URLs, the most important first. */
+  readonly channels: readonly string[];
+  /** Validated match specs. */
+  readonly packages: readonly string[];
+  /** @default the manager's own */
+  readonly channelPriority?: ChannelPriority;
+  /** Absolute path of the package cache. The caller makes sure that nobody else writes to it. */
+  readonly packageCache: string;
+  /** Absolute path of mamba's root prefix. */
+  readonly rootPrefix: string;
+  /** Told how far the work is. */
+  readonly onProgress?: ProgressSink;
+  /** Told each line the manager prints. */
+  readonly onLine?: LineSink;
+  /** Cancels: the manager is killed with everything it started. */
+  readonly signal?: AbortSignal;
+}
+
+/** Requirements to be installed with pip into an environment. */
+export interface PipRequest {
+  /** Absolute path of the environment. */
+  readonly prefix: string;
+  /** Validated requirements. */
+  readonly requirements: readonly string[];
+  /** Absolute path of pip's cache. */
+  readonly cacheDirectory: string;
+  /** Told how far the work is. */
+  readonly onProgress?: ProgressSink;
+  /** Told each line pip prints. */
+  readonly onLine?: LineSink;
+  /** Cancels: pip is killed with everything it started. */
+  readonly signal?: AbortSignal;
+}
+
+/** Options of {@linkcode Manager.run}. */
+export interface RunOptions {
+  /** Variables on top of the scrubbed ones; `LD_*` and `DYLD_*` are dropped, as they may not be set. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** @default the worker's */
+  readonly cwd?: string;
+  readonly stdin: "null" | "piped";
+  readonly stdout: "piped" | "null" | "inherit";
+  readonly stderr: "piped" | "null" | "inherit";
+}
+
+/** Options of {@linkcode Manager.execute}. */
+export interface ExecuteOptions {
+  /** Variables on top of the scrubbed ones. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** Told each line of both streams. */
+  readonly onLine?: LineSink;
+  /** Cancels: the program is killed with everything it started. */
+  readonly signal?: AbortSignal;
+}
+
+/** How a program ended. */
+export interface Execution {
+  /** Exit code; 128 + n when signal n ended it. */
+  readonly code: number;
+  /** Whether it was cancelled. */
+  readonly cancelled: boolean;
+  /** The last lines of standard output. */
+  readonly stdout: readonly string[];
+  /** The last lines of standard error. */
+  readonly stderr: readonly string[];
+  /** The last lines of both, as they came. */
+  readonly tail: readonly string[];
+}
+
+/** A package manager that was found. */
+export interface Manager {
+  /** The name it was found under, for messages. */
+  readonly kind: ManagerKind;
+  /** The command line it really speaks: a program named conda may be micromamba. */
+  readonly family: ManagerFamily;
+  /** Program name, or path, that is spawned. */
+  readonly command: string;
+  /** Its version, for example `2.8.1`. */
+  readonly version: string;
+
+  /**
+   * Creates an environment. Resolving is no proof that it is complete.
+   *
+   * @throws WorkerError with the solver's own reason: `package_not_found`, `solver_conflict`,
+   * `channel_unavailable`, `network`, `package_cache`, `disk_full`, `cache_not_writable`,
+   * `environment_cancelled` or `environment_failed`
+   */
+  create(request: CreateRequest): Promise<void>;
+
+  /**
+   * Installs pip requirements into an environment.
+   *
+   * @throws WorkerError `pip_failed` with pip's own reason, `disk_full` or `environment_cancelled`
+   */
+  installPip(request: PipRequest): Promise<void>;
+
+  /** Runs a program of the environment to its end. Nothing it starts outlives the call, or the worker. */
+  execute(prefix: string, argv: readonly string[], options?: ExecuteOptions): Promise<Execution>;
+
+  /**
+   * Starts a program of the environment and leaves it to the caller. It may outlive the worker unless it
+   * watches its standard input.
+   *
+   * @throws TypeError when an argument has a newline, which conda cannot pass on
+   */
+  run(prefix: string, argv: readonly string[], options: RunOptions): Deno.ChildProcess;
+}
+
+/** Starts a program; injected so that tests can watch. */
+export type Spawn = (command: string, options: Deno.CommandOptions) => Deno.ChildProcess;
+
+/** Starts programs with `Deno.Command`. */
+export const spawnCommand: Spawn = (command, options) => new Deno.Command(command, options).spawn();

@@ -1,0 +1,51 @@
+# Runs one program so that nothing of it outlives the one who asked.
+#
+#   sh supervise.sh ARGUMENTS_FILE
+#
+# ARGUMENTS_FILE holds the program and its arguments, one per line: they never meet the quoting of a shell.
+# The program runs in a process group of its own, with an empty standard input. This script's own standard
+# input is the lifeline: at its end the whole group is killed. So closing the pipe cancels, and the death of
+# the process that holds it, however sudden, cancels too. Output and exit code are passed on.
+#
+# It must itself be started in a process group apart from its caller's (detached).
+
+call=$1
+set --
+while IFS= read -r argument || [ -n "$argument" ]; do
+  set -- "$@" "$argument"
+done <"$call"
+
+exec 3<&0 </dev/null
+
+# Linux has setsid, and shells that refuse job control without a terminal; macOS has it the other way round.
+# `fallback` is what to kill when the program turns out to have no group: itself, because setsid has not taken
+# effect yet, or this script's group, because there was no way to make another.
+if command -v setsid >/dev/null 2>&1; then
+  setsid "$@" 3<&- &
+  program=$!
+  fallback=$program
+else
+  set -m 2>/dev/null
+  "$@" 3<&- &
+  program=$!
+  fallback=0
+  set +m
+fi
+
+# The watcher must not hold the output pipes: their end is how the caller knows that everything is gone.
+(
+  exec >/dev/null 2>&1
+  while read -r _; do :; done <&3
+  # Without `--` before the group: not every shell's kill knows it.
+  kill -9 "-$program" || kill -9 "$fallback"
+) &
+watcher=$!
+exec 3<&-
+
+wait "$program"
+code=$?
+exec 2>/dev/null
+kill "$watcher"
+# What the program left running, such as a compiler of .pyc files, must not write on.
+kill -9 "-$program"
+exit "$code"

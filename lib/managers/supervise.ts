@@ -1,0 +1,160 @@
+/**
+ * Running a program to its end so that it can be cancelled whole, although the worker may signal nothing but
+ * its direct child: the program is started by `supervise.sh`, whose standard input is the lifeline.
+ *
+ * On disk, below the runtime directory:
+ * - `supervise-<hash>.sh`: the script, written once per version;
+ * - `calls/<id>/`: one running call: `arguments`, and the working and temporary directory of the program.
+ *   Removed when the call ends; left behind only by a worker that was killed ({@linkcode removeOldCalls}).
+ */
+import { join } from "@std/path";
+import { ensureDir, exists } from "@std/fs";
+import script from "./supervise.sh" with { type: "text" };
+import { readLines, Tail } from "./lines.ts";
+import type { Execution, LineSink, Spawn } from "./manager.ts";
+import { withoutLoaderVariables } from "./environment_variables.ts";
+
+/** How long output may still come after the program has ended, in milliseconds. */
+const DRAIN_MS = 5_000;
+/** How long the supervisor may take to end after a cancel before the wrapper around it is killed. */
+const CANCEL_MS = 10_000;
+/** Lines of each stream that are kept for messages. */
+const KEPT_LINES = 200;
+/** Calls older than this belong to nobody, in milliseconds. */
+const OLD_CALL_MS = 24 * 3_600_000;
+
+/** A program to be run to its end. */
+export interface SupervisedCall {
+  /** Starts programs. */
+  readonly spawn: Spawn;
+  /** The program that is spawned. */
+  readonly command: string;
+  /** Its arguments, such as `run -p PREFIX`; the shell and the script follow. */
+  readonly wrapper: readonly string[];
+  /** What is supervised: program and arguments, without newlines. */
+  readonly argv: readonly string[];
+  /** All variables. */
+  readonly env: Readonly<Record<string, string>>;
+  /** Directory for the script and for calls. */
+  readonly runtimeDirectory: string;
+  /** Files written into the program's working directory before it starts, by name. */
+  readonly files?: Readonly<Record<string, string>>;
+  /** Told each line of both streams. */
+  readonly onLine?: LineSink | undefined;
+  /** Cancels. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+async function scriptPath(directory: string): Promise<string> {
+  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(script));
+  const hash = new Uint8Array(digest).toHex().slice(0, 12);
+  const path = join(directory, `supervise-${hash}.sh`);
+  if (await exists(path)) return path;
+  await ensureDir(directory);
+  // Renamed into place, so that another worker never runs half a script.
+  const draft = `${path}.${crypto.randomUUID()}`;
+  await Deno.writeTextFile(draft, script);
+  await Deno.rename(draft, path);
+  return path;
+}
+
+/** Runs a program to its end or until it is cancelled; then nothing of it is left. */
+export async function supervise(call: SupervisedCall): Promise<Execution> {
+  if (call.argv.some((argument) => argument.includes("\n"))) {
+    throw new TypeError("Cannot run the program: an argument has a newline");
+  }
+  const path = await scriptPath(call.runtimeDirectory);
+  const directory = join(call.runtimeDirectory, "calls", crypto.randomUUID());
+  await ensureDir(directory);
+  try {
+    for (const [name, text] of Object.entries(call.files ?? {})) {
+      await Deno.writeTextFile(join(directory, name), text);
+    }
+    const file = join(directory, "arguments");
+    await Deno.writeTextFile(file, call.argv.join("\n") + "\n");
+    return await runToEnd(call, [...call.wrapper, "sh", path, file], directory);
+  } finally {
+    await Deno.remove(directory, { recursive: true }).catch(() => {});
+  }
+}
+
+async function runToEnd(
+  call: SupervisedCall,
+  args: string[],
+  directory: string,
+): Promise<Execution> {
+  const { signal, onLine } = call;
+  const stdout = new Tail(KEPT_LINES);
+  const stderr = new Tail(KEPT_LINES);
+  const tail = new Tail(KEPT_LINES);
+  const ended = (code: number): Execution => ({
+    code,
+    cancelled: signal?.aborted ?? false,
+    stdout: stdout.lines,
+    stderr: stderr.lines,
+    tail: tail.lines,
+  });
+  if (signal?.aborted) return ended(137);
+
+  const child = call.spawn(call.command, {
+    args,
+    cwd: directory,
+    clearEnv: true,
+    env: withoutLoaderVariables({ ...call.env, TMPDIR: directory }),
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+    // A group of its own: an interrupt typed at the worker's terminal must reach the worker alone, and the
+    // script may kill its group when nothing better is left.
+    detached: true,
+  });
+  const drained = new AbortController();
+  const collect = (kept: Tail): LineSink => (line) => {
+    kept.push(line);
+    tail.push(line);
+    onLine?.(line);
+  };
+  const output = Promise.all([
+    readLines(child.stdout, collect(stdout), drained.signal),
+    readLines(child.stderr, collect(stderr), drained.signal),
+  ]);
+
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  // The lifeline breaks by itself when the program ends, so closing it may fail.
+  const closeLifeline = () => void child.stdin.close().catch(() => {});
+  const cancel = () => {
+    closeLifeline();
+    timer = setTimeout(() => {
+      try {
+        child.kill("SIGKILL");
+      } catch {
+        // It has ended meanwhile.
+      }
+    }, CANCEL_MS);
+  };
+  signal?.addEventListener("abort", cancel, { once: true });
+  try {
+    const { code } = await child.status;
+    clearTimeout(timer);
+    // When only the wrapper died the script is still there and must end.
+    if (!signal?.aborted) closeLifeline();
+    timer = setTimeout(() => drained.abort(), DRAIN_MS);
+    await output;
+    return ended(code);
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener("abort", cancel);
+  }
+}
+
+/** Removes what calls of killed workers left behind. */
+export async function removeOldCalls(runtimeDirectory: string, now: () => number): Promise<void> {
+  const directory = join(runtimeDirectory, "calls");
+  if (!await exists(directory)) return;
+  for await (const entry of Deno.readDir(directory)) {
+    const path = join(directory, entry.name);
+    const modified = (await Deno.stat(path).catch(() => undefined))?.mtime?.getTime();
+    if (modified === undefined || now() - modified < OLD_CALL_MS) continue;
+    await Deno.remove(path, { recursive: true }).catch(() => {});
+  }
+}

@@ -1,0 +1,360 @@
+/**
+ * The worker's connection to a Hypha server, kept up until it is told to close.
+ *
+ * States: `connected` -> (socket closes, or the server does not answer) -> `reconnecting` -> `connected` -> … ->
+ * `closed`. Every (re)connection uses the original token and the same client id, and registers the service again.
+ */
+import { messageOf, WorkerError } from "../errors.ts";
+import { addSecret, type Logger } from "../log.ts";
+import {
+  type ConnectToServer,
+  connectToServer,
+  type HyphaServer,
+  type RpcLogger,
+} from "./hypha_rpc.ts";
+import type { Registration } from "./register.ts";
+import { guardRejections, type RejectionGuard } from "./rejections.ts";
+import { createSocketGate, type SocketGate } from "./socket.ts";
+
+/** What happens to a connection. */
+export type ConnectionEvent =
+  | { type: "lost"; reason: string }
+  | { type: "reconnected"; attempts: number }
+  | { type: "closed" };
+
+/** Options of {@linkcode connectWorker}. Times are in milliseconds. */
+export interface ConnectOptions {
+  /** Address of the server, `http` or `https`. */
+  serverUrl: string;
+  /** Workspace to join. @default the token's own */
+  workspace?: string | undefined;
+  /** Token for that workspace. @default none: anonymous */
+  token?: string | undefined;
+  /** Client id; fixed, since the server keeps it with each session. @default {@linkcode defaultClientId} */
+  clientId?: string | undefined;
+  /** Registers the service; called after every (re)connection. */
+  register: (server: HyphaServer) => Promise<Registration>;
+  /** Where events are logged. */
+  log: Logger;
+  /** Receives events. Must not throw. */
+  onEvent?: (event: ConnectionEvent) => void;
+  /** Stops connecting, the first time. */
+  signal?: AbortSignal | undefined;
+  /** How long connecting and registering may take. @default 60000 */
+  connectTimeout?: number;
+  /** How often the server is asked whether it is there. @default 30000 */
+  checkInterval?: number;
+  /** How long it may take to answer. @default 10000 */
+  checkTimeout?: number;
+  /** Failed checks in a row after which the connection is replaced. @default 2 */
+  checkFailures?: number;
+  /** Wait before the second try to reconnect; doubles each time. @default 1000 */
+  backOff?: number;
+  /** Longest wait between tries to reconnect. @default 10000 */
+  maxBackOff?: number;
+  /** Makes a connection. @default the real client */
+  connect?: ConnectToServer;
+}
+
+/** A kept connection. */
+export interface WorkerConnection extends AsyncDisposable {
+  /** Workspace it joined. */
+  readonly workspace: string;
+  /** Client id within the workspace. */
+  readonly clientId: string;
+  /** Full id of the service. */
+  readonly serviceId: string;
+  /** The server's own public address, or the one that was used. */
+  readonly publicUrl: string;
+  /** The server; another object after each reconnection. */
+  readonly server: HyphaServer;
+  /** What it does now. */
+  readonly state: "connected" | "reconnecting" | "closed";
+  /** When the server answered last, in milliseconds since 1970. */
+  readonly lastContact: number;
+  /** How often it was replaced. */
+  readonly reconnects: number;
+  /** Ends it. Takes no longer than two seconds, whatever the server does. */
+  close(): Promise<void>;
+}
+
+/** A client id that no other contains: the server matches sessions by substring (Hypha contract). */
+export function defaultClientId(): string {
+  return `conda-worker-${crypto.randomUUID().replaceAll("-", "")}`;
+}
+
+const CLOSE_TIMEOUT = 2000;
+
+type Settings =
+  & Required<Omit<ConnectOptions, "workspace" | "token" | "clientId" | "signal" | "onEvent">>
+  & Pick<ConnectOptions, "workspace" | "token" | "onEvent">
+  & { clientId: string };
+
+/** Resolves with the promise, or rejects when time is up or the signal fires. */
+async function within<T>(
+  promise: Promise<T>,
+  timeout: number,
+  signal?: AbortSignal,
+): Promise<T> {
+  const { promise: stopped, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(
+    () => reject(new Error(`no answer within ${timeout / 1000} s`)),
+    timeout,
+  );
+  const onAbort = () => reject(signal?.reason);
+  signal?.addEventListener("abort", onAbort);
+  if (signal?.aborted) onAbort();
+  try {
+    return await Promise.race([promise, stopped]);
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener("abort", onAbort);
+  }
+}
+
+/** The client's own words, for the debug log. */
+export function rpcLogger(log: Logger): RpcLogger {
+  const write = (...parts: unknown[]) => {
+    const words = parts.map((part) => {
+      if (typeof part === "string") return part;
+      if (part instanceof Error) return part.message;
+      if (part instanceof Event) return (part as ErrorEvent).message ?? part.type;
+      try {
+        return JSON.stringify(part) ?? "";
+      } catch {
+        return String(part);
+      }
+    });
+    log.debug(`hypha-rpc: ${words.join(" ").replace(/\s+/g, " ").slice(0, 1000)}`);
+  };
+  return { debug: write, info: write, log: write, warn: write, error: write };
+}
+
+interface Link {
+  readonly server: HyphaServer;
+  readonly gate: SocketGate;
+  readonly registration: Registration;
+}
+
+async function drop(server: HyphaServer, gate: SocketGate): Promise<void> {
+  gate.close();
+  await within(server.rpc.disconnect(), CLOSE_TIMEOUT).catch(() => {});
+}
+
+async function openLink(
+  settings: Settings,
+  signal?: AbortSignal,
+): Promise<Link> {
+  const { serverUrl, workspace, token, clientId, log } = settings;
+  const gate = createSocketGate();
+  let late = false;
+  const connecting = settings.connect({
+    server_url: serverUrl,
+    client_id: clientId,
+    ...(workspace === undefined ? {} : { workspace }),
+    ...(token === undefined ? {} : { token }),
+    name: "hypha-conda-worker",
+    method_timeout: 30,
+    logger: rpcLogger(log),
+    WebSocketClass: gate.WebSocket,
+  });
+  // A connection that is made after all must not stay.
+  connecting.then((server) => late ? drop(server, gate) : undefined).catch(() => {});
+  // The client's own message comes a moment after the socket's end, and says more.
+  let opening = true;
+  let patience: ReturnType<typeof setTimeout> | undefined;
+  const lost = new Promise<never>((_, reject) => {
+    gate.closed.then((reason) => {
+      const fail = () => reject(new Error(`the connection was ${reason}`));
+      if (opening) patience = setTimeout(fail, 200);
+    });
+  });
+  const work = async () => {
+    const server = await connecting;
+    server.rpc.off("error");
+    server.rpc.on("error", (event) => log.warning("the server reports an error", { event }));
+    try {
+      return { server, gate, registration: await settings.register(server) };
+    } catch (error) {
+      await drop(server, gate);
+      throw error;
+    }
+  };
+  const working = work();
+  working.catch(() => {});
+  try {
+    signal?.throwIfAborted();
+    return await within(Promise.race([working, lost]), settings.connectTimeout, signal);
+  } catch (error) {
+    late = true;
+    gate.close();
+    signal?.throwIfAborted();
+    const reason = gate.failure ??
+      messageOf(error).replace(/^(Error: )?ConnectionAbortedError: /, "");
+    throw new WorkerError("connection_failed", `Cannot connect to ${serverUrl}: ${reason}`, {
+      context: { serverUrl, workspace, clientId },
+      cause: error,
+    });
+  } finally {
+    opening = false;
+    clearTimeout(patience);
+  }
+}
+
+class KeptConnection implements WorkerConnection {
+  readonly #settings: Settings;
+  readonly #guard: RejectionGuard;
+  readonly #stop = new AbortController();
+  #link: Link;
+  #watching: Promise<void>;
+  state: WorkerConnection["state"] = "connected";
+  lastContact = Date.now();
+  reconnects = 0;
+
+  constructor(link: Link, settings: Settings, guard: RejectionGuard) {
+    this.#link = link;
+    this.#settings = settings;
+    this.#guard = guard;
+    this.#watching = this.#watch();
+  }
+
+  get server(): HyphaServer {
+    return this.#link.server;
+  }
+
+  get workspace(): string {
+    return this.#link.server.config.workspace;
+  }
+
+  get clientId(): string {
+    return this.#settings.clientId;
+  }
+
+  get serviceId(): string {
+    return this.#link.registration.id;
+  }
+
+  get publicUrl(): string {
+    return this.#link.server.config.public_base_url ?? this.#settings.serverUrl;
+  }
+
+  async close(): Promise<void> {
+    if (this.state === "closed") return;
+    this.state = "closed";
+    this.#stop.abort(new Error("closed"));
+    await Promise.all([
+      drop(this.#link.server, this.#link.gate),
+      within(this.#watching, CLOSE_TIMEOUT).catch(() => {}),
+    ]);
+    this.#guard[Symbol.dispose]();
+    this.#tell({ type: "closed" });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  #tell(event: ConnectionEvent): void {
+    this.#settings.onEvent?.(event);
+  }
+
+  /** Waits; answers whether the connection is still wanted. */
+  async #wait(milliseconds: number): Promise<boolean> {
+    const never = new Promise<never>(() => {});
+    await within(never, milliseconds, this.#stop.signal).catch(() => {});
+    return !this.#stop.signal.aborted;
+  }
+
+  async #watch(): Promise<void> {
+    const { signal } = this.#stop;
+    while (!signal.aborted) {
+      const reason = await this.#untilLost();
+      if (signal.aborted) return;
+      this.state = "reconnecting";
+      this.#settings.log.warning("lost the connection to the server", { reason });
+      this.#tell({ type: "lost", reason });
+      await drop(this.#link.server, this.#link.gate);
+      await this.#reconnect();
+    }
+  }
+
+  /** Watches the current connection; resolves with what ended it. */
+  async #untilLost(): Promise<string> {
+    const { checkInterval, checkTimeout, checkFailures } = this.#settings;
+    const { gate, server } = this.#link;
+    let failures = 0;
+    while (true) {
+      const closed = await within(gate.closed, checkInterval, this.#stop.signal)
+        .catch(() => undefined);
+      if (closed !== undefined) return closed;
+      if (this.#stop.signal.aborted) return "closed by the worker";
+      try {
+        await within(server.echo("alive"), checkTimeout, this.#stop.signal);
+        failures = 0;
+        this.lastContact = Date.now();
+      } catch (error) {
+        // A refusal is an answer as well.
+        if (messageOf(error).includes("RemoteError")) continue;
+        failures++;
+        this.#settings.log.debug("the server did not answer", { reason: messageOf(error) });
+        if (failures >= checkFailures) return `the server does not answer: ${messageOf(error)}`;
+      }
+    }
+  }
+
+  async #reconnect(): Promise<void> {
+    const { log, backOff, maxBackOff } = this.#settings;
+    for (let attempt = 1;; attempt++) {
+      // The first wait is short but never the same: many workers lose one server at the same moment.
+      const wait = attempt === 1
+        ? Math.random() * Math.min(backOff, 1000)
+        : Math.min(backOff * 2 ** (attempt - 2), maxBackOff) * (0.9 + Math.random() / 5);
+      if (!await this.#wait(wait)) return;
+      try {
+        this.#link = await openLink(this.#settings, this.#stop.signal);
+      } catch (error) {
+        if (this.#stop.signal.aborted) return;
+        log.warning("cannot reconnect yet", { attempt, reason: messageOf(error) });
+        continue;
+      }
+      this.state = "connected";
+      this.lastContact = Date.now();
+      this.reconnects++;
+      log.info("reconnected to the server", { attempts: attempt, service: this.serviceId });
+      this.#tell({ type: "reconnected", attempts: attempt });
+      return;
+    }
+  }
+}
+
+/**
+ * Connects to a Hypha server, registers the service, and keeps both up.
+ *
+ * @throws {WorkerError} `connection_failed` when the first connection or registration fails; later failures are
+ * retried until {@linkcode WorkerConnection.close}.
+ */
+export async function connectWorker(options: ConnectOptions): Promise<WorkerConnection> {
+  addSecret(options.token);
+  const { signal, workspace, token, ...rest } = options;
+  const settings: Settings = {
+    connectTimeout: 60_000,
+    checkInterval: 30_000,
+    checkTimeout: 10_000,
+    checkFailures: 2,
+    backOff: 1000,
+    maxBackOff: 10_000,
+    connect: connectToServer,
+    ...rest,
+    clientId: options.clientId ?? defaultClientId(),
+    workspace,
+    token,
+  };
+  const guard = guardRejections(settings.log);
+  try {
+    const link = await openLink(settings, signal);
+    return new KeptConnection(link, settings, guard);
+  } catch (error) {
+    guard[Symbol.dispose]();
+    throw error;
+  }
+}

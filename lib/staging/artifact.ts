@@ -1,0 +1,249 @@
+/**
+ * Client of the artifact manager's HTTP interface: reading the files of an app.
+ *
+ * Contract (measured on the Hypha server): `GET /{workspace}/artifacts/{alias}/files/{path}` answers a file, or
+ * with a path that ends in `/` one page of a folder; an offset beyond the end is a 404. The token travels in the
+ * `authorization` header only, so it reaches no address, log or message.
+ */
+import { messageOf, WorkerError } from "../errors.ts";
+import { type Reply, request } from "./http.ts";
+import { resumingBody } from "./resume.ts";
+import {
+  MAX_TEXT_BYTES,
+  type OpenFile,
+  type SourceOptions,
+  type StageItem,
+  type StageSource,
+} from "./source.ts";
+
+/** What {@linkcode createArtifactSource} needs. */
+export interface ArtifactSourceOptions {
+  /** Address of the Hypha server, `http` or `https`. */
+  serverUrl: string;
+  /** Workspace of the artifact. */
+  workspace: string;
+  /** Alias (or UUID) of the artifact, without workspace. */
+  alias: string;
+  /** Token with read access. @default none: only public artifacts can be read */
+  token?: string | undefined;
+  /** Does the requests. @default the global `fetch` */
+  fetch?: typeof fetch;
+  /** How often a request is tried. @default 4 */
+  attempts?: number;
+  /** Wait before the second try in milliseconds; doubles each time. @default 250 */
+  backOff?: number;
+  /** How long the server may be silent in milliseconds. @default 60000 */
+  timeout?: number;
+  /** Items per page of a listing. @default 1000, the server's own */
+  pageSize?: number;
+}
+
+interface Settings extends Required<Omit<ArtifactSourceOptions, "token">> {
+  token: string | undefined;
+}
+
+/** Opens the files of one artifact for reading. @throws {WorkerError} `staging_failed` for an unusable address. */
+export function createArtifactSource(options: ArtifactSourceOptions): StageSource {
+  return new ArtifactSource({
+    attempts: 4,
+    backOff: 250,
+    timeout: 60_000,
+    pageSize: 1000,
+    fetch: (input, init) => fetch(input, init),
+    ...options,
+    token: options.token,
+  });
+}
+
+class ArtifactSource implements StageSource {
+  readonly name: string;
+  readonly #base: string;
+  readonly #settings: Settings;
+
+  constructor(settings: Settings) {
+    this.#settings = settings;
+    const { workspace, alias } = settings;
+    this.name = `artifact ${workspace}/${alias}`;
+    let server: URL;
+    try {
+      server = new URL(settings.serverUrl);
+    } catch {
+      throw this.#failure("", "the server's address is not a URL");
+    }
+    if (server.protocol !== "http:" && server.protocol !== "https:") {
+      throw this.#failure("", "the server's address is neither http nor https");
+    }
+    server.search = "";
+    server.hash = "";
+    const root = server.href.replace(/\/+$/, "");
+    this.#base = `${root}/${encodeURIComponent(workspace)}/artifacts/${
+      encodeURIComponent(alias)
+    }/files/`;
+  }
+
+  async readText(path: string, options: SourceOptions = {}): Promise<string> {
+    const file = await this.open(path, options);
+    const decoder = new TextDecoder();
+    let text = "";
+    let bytes = 0;
+    for await (const chunk of file.body) {
+      bytes += chunk.byteLength;
+      if (bytes > MAX_TEXT_BYTES) throw this.#failure(path, "it is too large for a text");
+      text += decoder.decode(chunk, { stream: true });
+    }
+    return text + decoder.decode();
+  }
+
+  async open(path: string, options: SourceOptions = {}): Promise<OpenFile> {
+    const url = this.#url(path, {});
+    const { signal } = options;
+    const first = await this.#get(path, url, signal);
+    if (!first.response.ok) throw await this.#refusal(path, first);
+    const { headers } = first.response;
+    // The length of a compressed body says nothing about the file.
+    const length = headers.has("content-encoding") ? null : headers.get("content-length");
+    const size = length === null ? undefined : Number(length);
+    const etag = headers.get("etag") ?? undefined;
+    const body = resumingBody(first, {
+      size,
+      etag,
+      signal,
+      idleTimeout: this.#settings.timeout,
+      attempts: this.#settings.attempts,
+      reopen: async (offset) => {
+        const reply = await this.#get(path, url, signal, { range: `bytes=${offset}-` });
+        if (!reply.response.ok) throw await this.#refusal(path, reply);
+        return reply;
+      },
+    });
+    return {
+      body: this.#named(path, body, signal),
+      ...(size === undefined ? {} : { size }),
+      ...(etag === undefined ? {} : { etag }),
+    };
+  }
+
+  async *list(path: string, options: SourceOptions = {}): AsyncGenerator<StageItem> {
+    const limit = this.#settings.pageSize;
+    const folder = path === "" ? "" : `${path}/`;
+    for (let offset = 0;; offset += limit) {
+      const url = this.#url(folder, { limit: String(limit), offset: String(offset) });
+      const reply = await this.#get(folder, url, options.signal);
+      if (reply.response.status === 404 && offset > 0) {
+        await reply.response.body?.cancel();
+        return;
+      }
+      if (!reply.response.ok) throw await this.#refusal(folder, reply);
+      let page: unknown;
+      try {
+        page = await reply.response.json();
+      } catch (error) {
+        options.signal?.throwIfAborted();
+        throw this.#failure(folder, `its listing is not readable: ${messageOf(error)}`);
+      }
+      if (!Array.isArray(page)) throw this.#failure(folder, "the server answered no listing");
+      for (const item of page) yield this.#item(folder, item);
+      if (page.length < limit) return;
+    }
+  }
+
+  #item(folder: string, item: unknown): StageItem {
+    const { name, type, size } = (item ?? {}) as Record<string, unknown>;
+    // A listing becomes paths on this disk, so the server's word is not enough.
+    if (
+      typeof name !== "string" || (type !== "file" && type !== "directory") ||
+      // deno-lint-ignore no-control-regex -- control characters are what is refused
+      name === "" || name === "." || name === ".." || /[\x00-\x1f/\\]/.test(name)
+    ) {
+      throw this.#failure(folder, `its listing has an unusable item ${JSON.stringify(name)}`);
+    }
+    return { name, type, ...(typeof size === "number" ? { size } : {}) };
+  }
+
+  #url(path: string, query: Record<string, string>): URL {
+    const url = new URL(this.#base + path.split("/").map(encodeURIComponent).join("/"));
+    url.search = new URLSearchParams({ ...query, use_proxy: "true", silent: "true" }).toString();
+    return url;
+  }
+
+  async #get(
+    path: string,
+    url: URL,
+    signal: AbortSignal | undefined,
+    more: Record<string, string> = {},
+  ): Promise<Reply> {
+    const headers: Record<string, string> = { "accept-encoding": "identity", ...more };
+    const { token, fetch, attempts, backOff, timeout } = this.#settings;
+    if (token !== undefined) headers.authorization = `Bearer ${token}`;
+    try {
+      return await request(url, { fetch, headers, signal, attempts, backOff, timeout });
+    } catch (error) {
+      signal?.throwIfAborted();
+      throw this.#failure(
+        path,
+        messageOf(error),
+        "Check that this machine reaches the Hypha server.",
+      );
+    }
+  }
+
+  /** Gives errors of a body the name of the file. */
+  #named(
+    path: string,
+    body: ReadableStream<Uint8Array<ArrayBuffer>>,
+    signal: AbortSignal | undefined,
+  ): ReadableStream<Uint8Array<ArrayBuffer>> {
+    const reader = body.getReader();
+    return new ReadableStream({
+      pull: async (controller) => {
+        try {
+          const { done, value } = await reader.read();
+          if (done) controller.close();
+          else controller.enqueue(value);
+        } catch (error) {
+          signal?.throwIfAborted();
+          throw error instanceof WorkerError ? error : this.#failure(path, messageOf(error));
+        }
+      },
+      cancel: (reason) => reader.cancel(reason),
+    }, { highWaterMark: 0 });
+  }
+
+  async #refusal(path: string, reply: Reply): Promise<WorkerError> {
+    const { status } = reply.response;
+    const detail = (await reply.response.text().catch(() => "")).slice(0, 300);
+    switch (status) {
+      case 401:
+        return this.#failure(path, "the server does not accept the token", "Use a valid token.");
+      case 403:
+        return this.#failure(
+          path,
+          "permission denied",
+          "Use a token that may read the artifact, or make the artifact public.",
+        );
+      case 404:
+        if (detail.includes("Artifact not found")) {
+          return this.#failure(path, "the artifact does not exist");
+        }
+        return path.endsWith("/") || path === ""
+          ? this.#failure(path, "the folder does not exist or is empty")
+          : this.#failure(
+            path,
+            "the file does not exist",
+            `Check the file's name; a folder is written "${path}/".`,
+          );
+      case 429:
+        return this.#failure(path, "the server limits the rate of requests", "Try again later.");
+      default:
+        return this.#failure(path, `the server answered ${status}: ${detail}`);
+    }
+  }
+
+  #failure(path: string, reason: string, suggestion?: string): WorkerError {
+    const what = path === "" ? this.name : `${JSON.stringify(path)} of ${this.name}`;
+    return new WorkerError("staging_failed", `Cannot read ${what}: ${reason}`, {
+      context: { path, source: this.name },
+      ...(suggestion === undefined ? {} : { suggestion }),
+    });
+  }
+}

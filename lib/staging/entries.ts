@@ -1,0 +1,97 @@
+/**
+ * The `files_to_stage` list of a manifest, in its four forms.
+ *
+ * | entry | meaning |
+ * |---|---|
+ * | `a.csv` | one file, under its own name |
+ * | `models/` | a folder with everything below it |
+ * | `source.txt:renamed.txt` | one file under another name |
+ * | `raw/:processed/` | a folder under another name |
+ *
+ * Everything here comes from outside: nothing that could name a place outside of the artifact or of the
+ * session's directory gets through.
+ */
+import { WorkerError } from "../errors.ts";
+
+/** One parsed entry. Paths are relative, with `/` between segments and none at either end. */
+export interface StageEntry {
+  /** Whether one file or a whole folder is meant. */
+  readonly kind: "file" | "folder";
+  /** Path in the source; empty means all of it. */
+  readonly source: string;
+  /** Path in the session's directory; empty means the directory itself. */
+  readonly target: string;
+  /** The entry as it was written, for messages. */
+  readonly text: string;
+}
+
+function refuse(what: string, reason: string): never {
+  throw new WorkerError("invalid_argument", `Cannot stage ${what}: ${reason}`, {
+    context: { entry: what },
+    suggestion:
+      'Write files_to_stage entries as "file", "folder/", "file:new name" or "folder/:new folder/", with relative paths.',
+  });
+}
+
+/**
+ * Checks a relative path and removes `.` segments; answers its segments joined with `/`.
+ *
+ * @throws {WorkerError} `invalid_argument` that names `what`.
+ */
+function checkPath(path: string, what: string): string {
+  // deno-lint-ignore no-control-regex -- control characters are what is refused
+  if (/[\x00-\x1f\x7f]/.test(path)) refuse(what, "it contains a control character");
+  if (path.includes("\\")) refuse(what, 'it contains a backslash; paths are written with "/"');
+  if (path.startsWith("/")) refuse(what, "the path is absolute");
+  const segments = path.replace(/\/$/, "").split("/");
+  if (segments.includes("..")) refuse(what, 'the path contains ".."');
+  if (segments.includes("")) refuse(what, "a part of the path is empty");
+  return segments.filter((segment) => segment !== ".").join("/");
+}
+
+function parseEntry(text: string): StageEntry {
+  const what = JSON.stringify(text);
+  const [source, target, ...more] = text.split(":");
+  if (source === undefined || source.trim() === "") refuse(what, "it names no source");
+  if (more.length > 0) {
+    refuse(
+      what,
+      'it is ambiguous: ":" separates source and target, so names with ":" have no form',
+    );
+  }
+  if (target !== undefined && target.trim() === "") {
+    refuse(what, 'it names no target after ":" (names with ":" have no form)');
+  }
+  const from = checkPath(source, what);
+  const to = checkPath(target ?? source, what);
+  if (source.endsWith("/") || from === "") {
+    return { kind: "folder", source: from, target: to, text };
+  }
+  // "a.csv:data/" means: into that folder, as with cp.
+  const name = from.slice(from.lastIndexOf("/") + 1);
+  const intoFolder = target !== undefined && (target.endsWith("/") || to === "");
+  return {
+    kind: "file",
+    source: from,
+    target: intoFolder ? (to === "" ? name : `${to}/${name}`) : to,
+    text,
+  };
+}
+
+/**
+ * Parses the value of `files_to_stage`.
+ *
+ * @param value What the manifest holds; `null` and `undefined` mean that nothing is staged, one text stands for a
+ * list of one.
+ * @throws {WorkerError} `invalid_argument` that names the entry: traversal, absolute paths, backslashes, control
+ * characters, empty parts, and names with `:` (which no form can express) are refused.
+ */
+export function parseStageEntries(value: unknown): StageEntry[] {
+  if (value === null || value === undefined) return [];
+  const list = typeof value === "string" ? [value] : value;
+  if (!Array.isArray(list)) refuse("files_to_stage", "it must be a list of texts");
+  return list.map((entry: unknown, index) => {
+    if (typeof entry !== "string") refuse(`files_to_stage[${index}]`, "it is not a text");
+    return parseEntry(entry);
+  });
+}

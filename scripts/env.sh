@@ -1,0 +1,29 @@
+# Sourced by the other scripts: ROOT, TOOLS, DENO and a PATH on which that Deno comes first.
+# Needs to know where it lies: the caller sets ROOT, or stands in the checkout.
+ROOT=${ROOT:-$(pwd)}
+TOOLS=$ROOT/.tools
+DENO_MINIMUM=2.9.5
+DENO_PINNED=2.9.6
+
+# Whether $1 is a Deno that is recent enough.
+deno_is_good() {
+  [ -x "$1" ] || return 1
+  _version=$("$1" --version 2>/dev/null | sed -n 's/^deno \([0-9.]*\).*/\1/p')
+  [ -n "$_version" ] &&
+    [ "$(printf '%s\n%s\n' "$DENO_MINIMUM" "$_version" | sort -V | head -n 1)" = "$DENO_MINIMUM" ]
+}
+
+# The pinned Deno of the checkout goes before one that happens to be on PATH.
+_local=$TOOLS/deno/node_modules/.bin/deno
+_found=$(command -v deno 2>/dev/null || true)
+if [ -x "$_local" ]; then
+  DENO=$_local
+elif [ -n "$_found" ] && deno_is_good "$_found"; then
+  DENO=$_found
+else
+  DENO=
+fi
+if [ -n "$DENO" ]; then
+  PATH=$(dirname "$DENO"):$PATH
+fi
+export ROOT TOOLS DENO PATH

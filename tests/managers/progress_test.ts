@@ -1,0 +1,83 @@
+import { assertEquals } from "@std/assert";
+import {
+  advanceConda,
+  advanceLibmamba,
+  INITIAL_PROGRESS,
+  pipProgress,
+  type ProgressState,
+  type ProgressStep,
+} from "../../lib/managers/progress.ts";
+import { transcript } from "./transcript.ts";
+
+async function news(
+  name: string,
+  advance: (state: ProgressState, line: string) => ProgressStep,
+): Promise<string[]> {
+  const told: string[] = [];
+  let state = INITIAL_PROGRESS;
+  for (const line of (await transcript(name)).stdout) {
+    const step = advance(state, line);
+    state = step.state;
+    if (step.progress === undefined) continue;
+    const { phase, message, percent } = step.progress;
+    told.push(`${phase} ${message}${percent === undefined ? "" : ` ${percent}%`}`);
+  }
+  return told;
+}
+
+Deno.test("mamba 2 tells the phases and counts the packages it links", async () => {
+  assertEquals(await news("mamba-2.8.1/create-cold", advanceLibmamba), [
+    "solve Solving environment",
+    "download Downloading packages: 3 packages, 17MB",
+    "download Installing packages: 3 packages",
+    "link Linking python-3.11.7-0 (1/3) 0%",
+    "link Linking numpy-2.4.6-py_0 (2/3) 33%",
+    "link Linking pip-26.3-py_0 (3/3) 66%",
+    "done Installed 3 packages 100%",
+  ]);
+});
+
+Deno.test("micromamba 1.5 tells the phases", async () => {
+  assertEquals(await news("micromamba-1.5.12/create-cold", advanceLibmamba), [
+    "solve Solving environment",
+    "download Downloading packages: 3 packages, 17MB",
+    "download Installing packages: 3 packages",
+    "done Installed 3 packages 100%",
+  ]);
+});
+
+Deno.test("conda tells the phases", async () => {
+  assertEquals(await news("conda-26.7/create-cold", advanceConda), [
+    "solve Reading the channels",
+    "solve Solving environment",
+    "download Downloading packages: 3 packages",
+    "link Installing packages: 3 packages",
+    "link Linking 3 packages",
+    "done Installed 3 packages 100%",
+  ]);
+});
+
+Deno.test("packages that are all in the package cache are not downloaded", async () => {
+  const told = await news("mamba-2.8.1/lock-contention", advanceLibmamba);
+  assertEquals(told[1], "download Downloading packages: 3 packages, all in the package cache");
+});
+
+Deno.test("a failed solve ends without progress beyond solving", async () => {
+  assertEquals(await news("mamba-2.8.1/unknown-package", advanceLibmamba), [
+    "solve Solving environment",
+  ]);
+  assertEquals(await news("conda-26.7/unknown-package", advanceConda), [
+    "solve Reading the channels",
+    "solve Solving environment",
+    "solve Solving environment",
+  ]);
+});
+
+Deno.test("pip's lines of interest become progress", async () => {
+  const { stdout } = await transcript("mamba-2.8.1/yaml-pip");
+  assertEquals(stdout.map(pipProgress).filter((progress) => progress !== undefined), [
+    { type: "info", message: "Collecting six", phase: "pip" },
+    { type: "info", message: "Installing collected packages: six", phase: "pip" },
+    { type: "info", message: "Successfully installed six-1.17.0", phase: "pip" },
+  ]);
+});

@@ -1,0 +1,140 @@
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { join } from "@std/path";
+import { supervise } from "../../lib/managers/supervise.ts";
+import type { LineSink } from "../../lib/managers/manager.ts";
+import { Double, KINDS, until } from "./double.ts";
+
+/** Supervises a shell command without a manager around it. */
+function call(
+  directory: string,
+  argv: readonly string[],
+  options: { onLine?: LineSink; signal?: AbortSignal } = {},
+) {
+  return supervise({
+    spawn: (command, spawnOptions) => new Deno.Command(command, spawnOptions).spawn(),
+    command: "env",
+    wrapper: [],
+    argv,
+    env: { PATH: "/usr/bin:/bin" },
+    runtimeDirectory: directory,
+    ...options,
+  });
+}
+
+async function alive(text: string): Promise<number> {
+  let count = 0;
+  for await (const entry of Deno.readDir("/proc")) {
+    if (!/^\d+$/.test(entry.name)) continue;
+    const line = await Deno.readTextFile(`/proc/${entry.name}/cmdline`).catch(() => "");
+    if (line.split("\0").includes(text)) count++;
+  }
+  return count;
+}
+
+async function inDirectory(test: (directory: string) => Promise<void>): Promise<void> {
+  const directory = await Deno.makeTempDir();
+  try {
+    await test(directory);
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+}
+
+Deno.test("a supervised program's output, exit code and arguments are its own", async () => {
+  await inDirectory(async (directory) => {
+    const odd = "a  'b' \"$(id)\" \\ * ;";
+    const script = 'echo "$1"; echo err >&2; cat; exit 7';
+    const lines: string[] = [];
+    const execution = await call(directory, ["sh", "-c", script, "sh", odd], {
+      onLine: (line) => lines.push(line),
+    });
+    assertEquals([execution.code, execution.cancelled], [7, false]);
+    assertEquals([execution.stdout, execution.stderr], [[odd], ["err"]]);
+    assertEquals(lines.sort(), [odd, "err"].sort());
+    // Nothing of the call stays behind.
+    assertEquals([...Deno.readDirSync(join(directory, "calls"))], []);
+  });
+});
+
+Deno.test("a cancelled program is gone with its children when the call ends", async () => {
+  await inDirectory(async (directory) => {
+    const mark = `99${Math.floor(Math.random() * 1e6)}`;
+    const controller = new AbortController();
+    const execution = await call(
+      directory,
+      ["sh", "-c", `sleep ${mark} & echo up; (sleep ${mark}; echo never)`],
+      { signal: controller.signal, onLine: () => controller.abort() },
+    );
+    assertEquals(execution.cancelled, true);
+    assertEquals(await alive(mark), 0);
+  });
+});
+
+Deno.test("what a program leaves running ends with it", async () => {
+  await inDirectory(async (directory) => {
+    const mark = `98${Math.floor(Math.random() * 1e6)}`;
+    const started = performance.now();
+    const execution = await call(directory, ["sh", "-c", `sleep ${mark} & exit 3`]);
+    assertEquals(execution.code, 3);
+    assert(performance.now() - started < 2000);
+    await until(async () => await alive(mark) === 0, "the child is gone", 2000);
+  });
+});
+
+Deno.test("a call that is cancelled before it begins starts nothing", async () => {
+  await inDirectory(async (directory) => {
+    const signal = AbortSignal.abort();
+    const execution = await call(directory, ["sh", "-c", "echo x"], { signal });
+    assertEquals([execution.cancelled, execution.stdout.length], [true, 0]);
+  });
+});
+
+Deno.test("a program may print more than a pipe holds on both streams", async () => {
+  await inDirectory(async (directory) => {
+    let bytes = 0;
+    const script = "i=0; while [ $i -lt 3000 ]; do echo $i-$0; echo $i-$0 >&2; i=$((i+1)); done";
+    const execution = await call(directory, ["sh", "-c", script, "x".repeat(200)], {
+      onLine: (line) => void (bytes += line.length),
+    });
+    assertEquals(execution.code, 0);
+    assertEquals(execution.stdout.length, 200);
+    assert(bytes > 1_000_000);
+  });
+});
+
+Deno.test("an argument with a newline is refused", async () => {
+  await assertRejects(() => call("/nonexistent", ["sh", "a\nb"]), TypeError, "newline");
+});
+
+for (const kind of KINDS) {
+  Deno.test(`${kind} executes and runs programs of an environment`, async () => {
+    await using double = await Double.install(kind);
+    const manager = await double.detect();
+    const prefix = join(double.directory, "prefix");
+    await Deno.mkdir(join(prefix, "conda-meta"), { recursive: true });
+    await Deno.writeTextFile(join(prefix, "conda-meta", "history"), "");
+    const show = 'echo "$CONDA_PREFIX $A $HYPHA_TOKEN $LD_X."; cat; exit 5';
+    const env = { A: "1", LD_X: "2" };
+    Deno.env.set("HYPHA_TOKEN", "secret");
+    try {
+      const execution = await manager.execute(prefix, ["sh", "-c", show], { env });
+      assertEquals([execution.code, ...execution.stdout], [5, `${prefix} 1  .`]);
+
+      const child = manager.run(prefix, ["sh", "-c", show], {
+        env,
+        stdin: "piped",
+        stdout: "piped",
+        stderr: "null",
+      });
+      const writer = child.stdin.getWriter();
+      await writer.write(new TextEncoder().encode("in\n"));
+      await writer.close();
+      const output = await new Response(child.stdout).text();
+      assertEquals([(await child.status).code, output], [5, `${prefix} 1  .\nin\n`]);
+    } finally {
+      Deno.env.delete("HYPHA_TOKEN");
+    }
+    const options = { stdin: "null", stdout: "null", stderr: "null" } as const;
+    assertThrows(() => manager.run(prefix, ["sh", "a\nb"], options), TypeError, "newline");
+  });
+}

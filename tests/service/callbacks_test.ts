@@ -1,0 +1,216 @@
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { silentLogger } from "../../lib/log.ts";
+import { Callbacks } from "../../lib/service/callbacks.ts";
+import { PendingMessages } from "../../lib/service/pending_messages.ts";
+import { RateLimiter } from "../../lib/service/rate_limiter.ts";
+
+interface Stream {
+  type: string;
+  name: string;
+  text: string;
+}
+
+const stream = (text: string, name = "stdout") => ({ type: "stream", name, text });
+const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
+const textOf = (messages: unknown[], name = "stdout") =>
+  (messages as Stream[]).filter((one) => one.name === name).map((one) => one.text).join("");
+
+function recorder(delay = 0) {
+  const messages: unknown[] = [];
+  const remote = async (message: unknown) => {
+    messages.push(message);
+    if (delay > 0) await sleep(delay);
+  };
+  return { messages, remote };
+}
+
+Deno.test("rate limiter: a burst, then a steady rate", () => {
+  let now = 1000;
+  const limiter = new RateLimiter({ rate: 10, burst: 3, now: () => now });
+  assertEquals([1, 2, 3, 4, 5].map(() => limiter.reserve()), [0, 0, 0, 100, 200]);
+  now += 10_000;
+  assertEquals([1, 2, 3, 4].map(() => limiter.reserve()), [0, 0, 0, 100]);
+  now += 10_000;
+  assertEquals([limiter.reserve(5), limiter.reserve()], [0, 300]);
+});
+
+Deno.test("callbacks: the first message leaves at once, the rest is joined and complete", async () => {
+  const { messages, remote } = recorder();
+  const callbacks = new Callbacks({ log: silentLogger });
+  const notify = callbacks.wrap(remote);
+  notify(stream("first\n"));
+  await sleep(1);
+  assertEquals(messages.length, 1);
+  let expected = "first\n";
+  for (let i = 0; i < 5000; i++) {
+    notify(stream(`${i}\n`));
+    expected += `${i}\n`;
+  }
+  assert(await callbacks.flush());
+  assertEquals(textOf(messages), expected);
+  assert(messages.length <= 10, String(messages.length));
+});
+
+Deno.test("callbacks: order is kept across streams and displays", async () => {
+  const { messages, remote } = recorder(2);
+  const callbacks = new Callbacks({ log: silentLogger });
+  const notify = callbacks.wrap(remote);
+  const sent: unknown[] = [];
+  for (let i = 0; i < 8; i++) {
+    for (
+      const one of [stream(`o${i}`), stream(`e${i}`, "stderr"), { type: "display_data", data: i }]
+    ) {
+      sent.push(one);
+      notify(one);
+    }
+  }
+  assert(await callbacks.flush());
+  assertEquals(messages, sent);
+});
+
+Deno.test("callbacks: a callback alone keeps to its rate", async () => {
+  const { messages, remote } = recorder();
+  const callbacks = new Callbacks({ log: silentLogger });
+  const notify = callbacks.wrap(remote);
+  const end = performance.now() + 600;
+  while (performance.now() < end) {
+    notify(stream("x"));
+    await sleep(2);
+  }
+  assert(messages.length >= 8 && messages.length <= 18, String(messages.length));
+  await callbacks.flush();
+});
+
+Deno.test("callbacks: all of them share the worker's budget", async () => {
+  const shared = new RateLimiter({ rate: 100, burst: 10 });
+  const { messages, remote } = recorder();
+  const all = Array.from({ length: 20 }, () => new Callbacks({ log: silentLogger, shared }));
+  const begin = performance.now();
+  for (const one of all) {
+    const notify = one.wrap(remote);
+    for (let i = 0; i < 3; i++) notify({ type: "display_data", data: i });
+  }
+  const delivered = await Promise.all(all.map((one) => one.flush()));
+  assertEquals(new Set(delivered), new Set([true]));
+  assertEquals(messages.length, 60);
+  assert(performance.now() - begin > 450);
+});
+
+Deno.test("callbacks: one message is under way at a time", async () => {
+  let active = 0;
+  let most = 0;
+  const callbacks = new Callbacks({ log: silentLogger });
+  const notify = callbacks.wrap(async () => {
+    most = Math.max(most, ++active);
+    await sleep(5);
+    active--;
+  });
+  for (let i = 0; i < 10; i++) notify({ type: "display_data", data: i });
+  await callbacks.flush();
+  assertEquals([most, active], [1, 0]);
+});
+
+Deno.test("callbacks: flush gives up on a callback that never answers", async () => {
+  const callbacks = new Callbacks({ log: silentLogger });
+  let calls = 0;
+  const notify = callbacks.wrap(() => {
+    calls++;
+    return new Promise(() => {});
+  });
+  notify(stream("a"));
+  notify(stream("b"));
+  const begin = performance.now();
+  assertEquals(await callbacks.flush(50), false);
+  assert(performance.now() - begin < 500);
+  notify(stream("c"));
+  await sleep(20);
+  assertEquals(calls, 1);
+});
+
+Deno.test("callbacks: rejections are noted once and do not stop later messages", async () => {
+  let notes = 0;
+  const log = { ...silentLogger, debug: () => notes++ };
+  const callbacks = new Callbacks({ log });
+  let calls = 0;
+  const notify = callbacks.wrap(() => {
+    calls++;
+    if (calls < 4) throw new Error("fault of the caller");
+  });
+  for (let i = 0; i < 6; i++) notify({ type: "display_data", data: i });
+  assert(await callbacks.flush());
+  assertEquals([calls, notes], [6, 1]);
+});
+
+Deno.test("callbacks: a caller that is gone is not called again", async () => {
+  const callbacks = new Callbacks({ log: silentLogger });
+  let calls = 0;
+  const notify = callbacks.wrap(() => {
+    calls++;
+    return Promise.reject(new Error("RemoteError:Error: Session not found: ws/c:abc"));
+  });
+  for (let i = 0; i < 6; i++) notify({ type: "display_data", data: i });
+  assertEquals(await callbacks.flush(), false);
+  assertEquals(calls, 1);
+});
+
+Deno.test("callbacks: messages are copies, and carry no reserved keys", async () => {
+  const { messages, remote } = recorder();
+  const callbacks = new Callbacks({ log: silentLogger });
+  const notify = callbacks.wrap(remote);
+  const message = {
+    type: "display_data",
+    data: { "application/json": { "_rtype": "method", a: 1 } },
+  };
+  notify(message);
+  message.data["application/json"].a = 2;
+  await callbacks.flush();
+  assertEquals(messages, [{ type: "display_data", data: { "application/json": { a: 1 } } }]);
+});
+
+Deno.test("pending: memory is bounded, the newest stays, and a notice tells", () => {
+  const pending = new PendingMessages();
+  for (let i = 0; i < 4000; i++) pending.add(stream("x".repeat(1000)));
+  pending.add(stream("the end"));
+  const messages: Stream[] = [];
+  while (!pending.empty) messages.push(pending.take() as Stream);
+  assertMatch(messages[0]?.text ?? "", /\[\d+ characters of live output left out/);
+  const rest = messages.slice(1).map((one) => one.text).join("");
+  assert(rest.length <= 1024 * 1024 && rest.endsWith("the end"));
+  const left = Number(/\d+/.exec(messages[0]?.text ?? "")?.[0]);
+  assertEquals(left + rest.length, 4_000_000 + "the end".length);
+});
+
+Deno.test("pending: many alternating streams are joined past each other", () => {
+  const pending = new PendingMessages();
+  let out = "";
+  let err = "";
+  for (let i = 0; i < 3000; i++) {
+    pending.add(stream(`o${i}`));
+    pending.add(stream(`e${i}`, "stderr"));
+    out += `o${i}`;
+    err += `e${i}`;
+  }
+  const messages: unknown[] = [];
+  while (!pending.empty) messages.push(pending.take());
+  assert(messages.length < 64);
+  assertEquals([textOf(messages), textOf(messages, "stderr")], [out, err]);
+});
+
+Deno.test("pending: one text larger than a message is cut between characters", () => {
+  const pending = new PendingMessages();
+  const text = "a" + "😀".repeat(70_000);
+  pending.add(stream(text));
+  const messages: Stream[] = [];
+  while (!pending.empty) messages.push(pending.take() as Stream);
+  assert(messages.length > 1);
+  assert(messages.every((one) => one.text.isWellFormed()));
+  assertEquals(textOf(messages), text);
+});
+
+Deno.test("pending: old news of progress go without a notice", () => {
+  const pending = new PendingMessages();
+  for (let i = 0; i < 1000; i++) pending.add({ type: "info", message: String(i) });
+  const messages: { message: string }[] = [];
+  while (!pending.empty) messages.push(pending.take() as { message: string });
+  assertEquals([messages.length, messages.at(-1)?.message], [256, "999"]);
+});

@@ -1,0 +1,32 @@
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { WorkerError } from "../../lib/errors.ts";
+import { addSecret, createLogger, silentLogger } from "../../lib/log.ts";
+import { toWireError } from "../../lib/service/errors.ts";
+
+Deno.test("errors: a worker error keeps its name and says what to do, without a stack", () => {
+  const error = toWireError(
+    new WorkerError("session_not_found", "Cannot execute: no session a/b"),
+    "execute",
+    silentLogger,
+  );
+  assertEquals(error.name, "SessionNotFoundError");
+  assertEquals(error.stack, "");
+  assertStringIncludes(String(error), "SessionNotFoundError: Cannot execute: no session a/b\n");
+  assertStringIncludes(error.message, "list_sessions");
+});
+
+Deno.test("errors: a fault is logged whole and told only in general", () => {
+  const lines: string[] = [];
+  const log = createLogger({ write: (line) => lines.push(line) });
+  const error = toWireError(new TypeError("x of undefined at /srv/x.ts"), "stop", log);
+  assertEquals(error.name, "WorkerError");
+  assert(!error.message.includes("undefined"));
+  assertStringIncludes(lines.join(), "x of undefined");
+  assertStringIncludes(toWireError("text", "stop", log).message, "Cannot finish stop");
+});
+
+Deno.test("errors: secrets do not cross the wire", () => {
+  addSecret("very-secret-token-1");
+  const thrown = new WorkerError("connection_failed", "Cannot use very-secret-token-1: no");
+  assert(!toWireError(thrown, "start", silentLogger).message.includes("very-secret"));
+});
