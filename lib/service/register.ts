@@ -96,7 +96,7 @@ class Callers {
       "remote_client_disconnected",
       (event: { client_id?: string }) => this.#gone(event?.client_id),
     );
-    // The heartbeat of a long call finds out about callers of other workspaces.
+    // The event above is about the worker's own workspace; this one, where a server sends it, about any caller.
     rpc.on("peer_not_found", (event: { peer_id?: string }) => this.#gone(event?.peer_id));
   }
 

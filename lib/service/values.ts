@@ -25,6 +25,7 @@ function clean(value: unknown, wrap: (remote: RemoteFunction) => Notify, depth: 
   if (typeof value === "function") return wrap(value as RemoteFunction);
   if (typeof value !== "object" || value === null) return value;
   if (ArrayBuffer.isView(value) || value instanceof ArrayBuffer) return value;
+  if (value instanceof Date) return Number.isNaN(value.getTime()) ? null : value.toISOString();
   if (Array.isArray(value)) return value.map((item) => clean(item, wrap, depth + 1));
   if (value instanceof Set) return clean([...value], wrap, depth);
   const entries = value instanceof Map ? value.entries() : Object.entries(value);

@@ -40,8 +40,12 @@ class FolderSource implements StageSource {
     if (info.isDirectory) throw this.#failure(path, `it is a folder; write "${path}/"`);
     // Opening a pipe or a device may wait for ever.
     if (!info.isFile) throw this.#failure(path, "it is not a regular file");
-    const file = await Deno.open(real, { read: true });
-    return { size: info.size, body: file.readable };
+    try {
+      const file = await Deno.open(real, { read: true });
+      return { size: info.size, body: file.readable };
+    } catch (error) {
+      throw this.#failure(path, messageOf(error));
+    }
   }
 
   async *list(path: string, options: SourceOptions = {}): AsyncGenerator<StageItem> {

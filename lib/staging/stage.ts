@@ -2,6 +2,7 @@
 import { WorkerError } from "../errors.ts";
 import type { ProgressSink } from "../progress.ts";
 import type { StageEntry } from "./entries.ts";
+import { forEachLimited } from "./pool.ts";
 import type { StageSource } from "./source.ts";
 import { StageTarget } from "./target.ts";
 
@@ -11,7 +12,7 @@ export interface StageOptions {
   signal?: AbortSignal | undefined;
   /** Receives progress: at the start, at most four times a second, and at the end. */
   onProgress?: ProgressSink | undefined;
-  /** How many files are transferred at a time. @default 4 */
+  /** How many files are transferred, or folders listed, at a time. @default 4 */
   concurrency?: number;
 }
 
@@ -46,15 +47,28 @@ function below(folder: string, name: string): string {
   return folder === "" ? name : `${folder}/${name}`;
 }
 
-/** Everything the entries mean, by target: where two entries write the same file the later one wins. */
-async function plan(
-  entries: readonly StageEntry[],
+interface Folder {
+  readonly source: string;
+  readonly target: string;
+}
+
+interface Plan {
+  /** Files by target. */
+  readonly jobs: Map<string, Job>;
+  /** Folders to make, parents first. */
+  readonly folders: Set<string>;
+}
+
+/** Lists one folder entry level by level: a listing is a slow request, and the folders of a level are independent. */
+async function planFolder(
+  entry: StageEntry,
   source: StageSource,
-  signal: AbortSignal,
-): Promise<{ jobs: Map<string, Job>; folders: Set<string> }> {
-  const jobs = new Map<string, Job>();
-  const folders = new Set<string>();
-  const walk = async (from: string, to: string, entry: StageEntry, depth: number) => {
+  plan: Plan,
+  concurrency: number,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  let level: Folder[] = [{ source: entry.source, target: entry.target }];
+  for (let depth = 1; level.length > 0; depth++) {
     if (depth > MAX_DEPTH) {
       throw new WorkerError(
         "staging_failed",
@@ -62,21 +76,35 @@ async function plan(
         { context: { entry: entry.text } },
       );
     }
-    folders.add(to);
-    for await (const item of source.list(from, { signal })) {
-      const inner = below(from, item.name);
-      const target = below(to, item.name);
-      if (item.type === "directory") await walk(inner, target, entry, depth + 1);
-      else jobs.set(target, { source: inner, target });
-    }
-  };
-  for (const entry of entries) {
-    if (entry.kind === "folder") await walk(entry.source, entry.target, entry, 1);
-    else {
-      jobs.set(entry.target, { source: entry.source, target: entry.target });
-    }
+    const deeper: Folder[] = [];
+    await forEachLimited(level, concurrency, signal, async (folder, signal) => {
+      plan.folders.add(folder.target);
+      for await (const item of source.list(folder.source, { signal })) {
+        const inner = {
+          source: below(folder.source, item.name),
+          target: below(folder.target, item.name),
+        };
+        if (item.type === "directory") deeper.push(inner);
+        else plan.jobs.set(inner.target, inner);
+      }
+    });
+    level = deeper;
   }
-  return { jobs, folders };
+}
+
+/** Everything the entries mean: where two of them write the same file the later one wins. */
+async function makePlan(
+  entries: readonly StageEntry[],
+  source: StageSource,
+  concurrency: number,
+  signal: AbortSignal | undefined,
+): Promise<Plan> {
+  const plan: Plan = { jobs: new Map(), folders: new Set() };
+  for (const entry of entries) {
+    if (entry.kind === "folder") await planFolder(entry, source, plan, concurrency, signal);
+    else plan.jobs.set(entry.target, { source: entry.source, target: entry.target });
+  }
+  return plan;
 }
 
 class Reporter {
@@ -121,7 +149,7 @@ class Reporter {
  * Copies what the entries name from a source into a directory, streamed, folders with everything below them.
  *
  * @param directory An existing directory; nothing is ever written outside of it.
- * @returns The staged files, in the order of the entries.
+ * @returns The staged files, each once.
  * @throws {WorkerError} `staging_failed` or `disk_full` that names the file; the signal's reason. Files that were
  * complete by then stay, temporary ones do not.
  */
@@ -131,37 +159,22 @@ export async function stageFiles(
   directory: string,
   options: StageOptions = {},
 ): Promise<StagedFile[]> {
-  options.signal?.throwIfAborted();
+  const { signal, concurrency = 4, onProgress: report = () => {} } = options;
+  signal?.throwIfAborted();
   if (entries.length === 0) return [];
-  const report = options.onProgress ?? (() => {});
-  const failed = new AbortController();
-  const signal = options.signal ? AbortSignal.any([options.signal, failed.signal]) : failed.signal;
   report({ type: "info", message: `Staging files from ${source.name}`, phase: "stage" });
   const target = await StageTarget.open(directory);
-  const { jobs, folders } = await plan(entries, source, signal);
+  const { jobs, folders } = await makePlan(entries, source, concurrency, signal);
   for (const folder of folders) await target.makeFolder(folder);
 
   const reporter = new Reporter(jobs.size, report);
   const staged = new Map<string, number>();
-  const queue = jobs.values();
-  const work = async () => {
-    for (const job of queue) {
-      signal.throwIfAborted();
-      const file = await source.open(job.source, { signal });
-      const bytes = await target.write(job.target, file.body, { size: file.size, signal });
-      staged.set(job.target, bytes);
-      reporter.staged(bytes);
-    }
-  };
-  const concurrency = Math.max(1, Math.min(options.concurrency ?? 4, jobs.size));
-  let failure: { error: unknown } | undefined;
-  await Promise.all(Array.from({ length: concurrency }, () =>
-    work().catch((error) => {
-      // The others stop at once, and are waited for: nothing is left behind that still writes.
-      failure ??= { error };
-      failed.abort(error);
-    })));
-  if (failure !== undefined) throw failure.error;
+  await forEachLimited(jobs.values(), concurrency, signal, async (job, signal) => {
+    const file = await source.open(job.source, { signal });
+    const bytes = await target.write(job.target, file.body, { size: file.size, signal });
+    staged.set(job.target, bytes);
+    reporter.staged(bytes);
+  });
   reporter.finished();
   return [...jobs.keys()].map((path) => ({ path, bytes: staged.get(path) ?? 0 }));
 }

@@ -42,8 +42,8 @@ function object(description: string, properties: Record<string, JsonSchema> = {}
   return { type: "object", description, properties, additionalProperties: true };
 }
 
-function progressOf(args: Arguments, name = "progress_callback"): ProgressSink {
-  const notify = args[name] as Notify | undefined;
+function progressOf(args: Arguments): ProgressSink {
+  const notify = args.progress_callback as Notify | undefined;
   return notify ?? (() => {});
 }
 
@@ -135,10 +135,11 @@ function start(context: MethodContext): Method {
       PROGRESS,
     ],
     handler: async (args, call) => {
-      const config = args.config as Record<string, unknown>;
+      const { progress_callback: nested, ...config } = args.config as Record<string, unknown>;
       const request = prepareStart(config, call.caller, context);
       const session = await context.worker.start(request, {
-        onProgress: progressOf(args),
+        // The controller puts the user's callback into the config.
+        onProgress: typeof nested === "function" ? nested as Notify : progressOf(args),
         signal: call.signal,
       });
       // The id the caller chose, which it will use; the session's own has the workspace in front.
@@ -201,7 +202,7 @@ function execute(context: MethodContext): Method {
       const result = await session.execute({
         code: args.script as string,
         timeout,
-        signal: call.signal,
+        // A caller that goes away does not stop its cell: the session's state is the work of many cells.
         onOutput: args.output_callback as Notify | undefined,
       });
       progress(
@@ -235,7 +236,7 @@ function executeCode(context: MethodContext): Method {
       const session = sessionOf(context, args, call, "execute in");
       const timeout = timeoutOf(args.timeout === undefined ? undefined : { timeout: args.timeout });
       const code = args.code as string;
-      return codeResult(await session.execute({ code, timeout, signal: call.signal }));
+      return codeResult(await session.execute({ code, timeout }));
     },
   };
 }

@@ -1,57 +1,45 @@
-/** A manager double of the test stack with switches of its own, in a directory of its own. */
-import { fromFileUrl, join } from "@std/path";
-import { exists } from "@std/fs";
+/** A manager double of the test stack, in a directory of its own together with a cache. */
+import { join } from "@std/path";
 import { detectManager } from "../../lib/managers/detect.ts";
 import type { Manager, ManagerKind } from "../../lib/managers/manager.ts";
 import { silentLogger } from "../../lib/log.ts";
-
-const TOOLS = fromFileUrl(new URL("../../.tools/", import.meta.url));
+import {
+  type ManagerFaults,
+  type PrivateManagers,
+  privateManagers,
+  stackPaths,
+} from "../stack/stack.ts";
 
 /** The channel of the test stack. */
-export const CHANNEL = `file://${join(TOOLS, "channel")}`;
+export const CHANNEL = stackPaths.channel;
 
 /** All kinds there are. */
 export const KINDS: readonly ManagerKind[] = ["mamba", "micromamba", "conda"];
 
-/** A line of a double's log. */
-export interface DoubleEvent {
-  event: "start" | "end";
-  pid: number;
-  argv: string[];
-}
-
 /** A directory with a double in it; disposing removes it. */
 export class Double implements AsyncDisposable {
-  private constructor(readonly directory: string, readonly kind: ManagerKind) {}
+  readonly directory: string;
+  readonly #managers: PrivateManagers;
 
-  /** Installs a double; the switches are those of the stack's README. */
-  static async install(
-    kind: ManagerKind,
-    switches: Record<string, unknown> = {},
-  ): Promise<Double> {
-    const directory = await Deno.makeTempDir({ prefix: "double-" });
-    const double = new Double(directory, kind);
-    await Deno.mkdir(join(directory, "bin"));
-    await Deno.copyFile(
-      join(TOOLS, "managers", kind, "bin", kind),
-      join(directory, "bin", kind),
-    );
-    await double.set(switches);
-    return double;
+  private constructor(directory: string, managers: PrivateManagers) {
+    this.directory = directory;
+    this.#managers = managers;
   }
 
-  /** Replaces the switches. */
-  async set(switches: Record<string, unknown>): Promise<void> {
-    const log = join(this.directory, "log.jsonl");
-    await Deno.writeTextFile(
-      join(this.directory, "double.json"),
-      JSON.stringify({ ...switches, log }),
-    );
+  /** Installs a double. */
+  static async install(kind: ManagerKind, faults: ManagerFaults = {}): Promise<Double> {
+    const directory = await Deno.makeTempDir({ prefix: "double-" });
+    return new Double(directory, await privateManagers(directory, [kind], faults));
+  }
+
+  /** Replaces the faults. */
+  setFaults(faults: ManagerFaults): Promise<void> {
+    return this.#managers.setFaults(faults);
   }
 
   /** The variables of an operator who has this manager. */
   get env(): Record<string, string> {
-    return { ...Deno.env.toObject(), PATH: `${join(this.directory, "bin")}:/usr/bin:/bin` };
+    return { ...Deno.env.toObject(), PATH: `${this.#managers.bin}:/usr/bin:/bin` };
   }
 
   /** The cache directory tests use. */
@@ -68,27 +56,18 @@ export class Double implements AsyncDisposable {
     });
   }
 
-  /** What was started so far. */
-  async events(): Promise<DoubleEvent[]> {
-    const log = join(this.directory, "log.jsonl");
-    if (!await exists(log)) return [];
-    return (await Deno.readTextFile(log)).trim().split("\n").map((line) => JSON.parse(line));
+  /** How often it was started, or started with a command such as `create`. */
+  async calls(command?: string): Promise<number> {
+    return (await this.#managers.invocations(command)).length;
   }
 
-  /** How often environments were created. */
-  async creates(): Promise<number> {
-    return (await this.events()).filter((event) =>
-      event.event === "start" && event.argv[0] === "create"
-    ).length;
-  }
-
-  /** Process ids whose command line names this double's directory. */
-  async processes(): Promise<number[]> {
-    const found: number[] = [];
+  /** Command lines of running processes that name this double's directory. */
+  async processes(): Promise<string[]> {
+    const found: string[] = [];
     for await (const entry of Deno.readDir("/proc")) {
       if (!/^\d+$/.test(entry.name) || Number(entry.name) === Deno.pid) continue;
       const text = await Deno.readTextFile(`/proc/${entry.name}/cmdline`).catch(() => "");
-      if (text.includes(this.directory)) found.push(Number(entry.name));
+      if (text.includes(this.directory)) found.push(text.replaceAll("\0", " "));
     }
     return found;
   }

@@ -23,6 +23,7 @@ Deno.test("values: reserved keys and codec types are removed at every depth", ()
     map: new Map<string, unknown>([["k", new Map([["_rtype", 1], ["n", 2]])]]),
     set: new Set([1, 2]),
     bytes: new Uint8Array([1]),
+    date: new Date(0),
   };
   assertEquals(readArguments(methodWith({ type: "object" }), [{ manifest }], wrap), {
     config: {
@@ -32,6 +33,7 @@ Deno.test("values: reserved keys and codec types are removed at every depth", ()
         map: { k: { n: 2 } },
         set: [1, 2],
         bytes: new Uint8Array([1]),
+        date: "1970-01-01T00:00:00.000Z",
       },
     },
   });
