@@ -21,7 +21,7 @@ CELL = """
 import time
 for n in range(5):
     print("tick", n)
-    time.sleep(0.3)
+    time.sleep(0.2)
 celsius.mean()
 """
 

@@ -21,7 +21,7 @@ Console(width=40).print(table)
 
 for step in range(3):
     print(f"fitting, step {step + 1} of 3", flush=True)
-    time.sleep(0.2)
+    time.sleep(0.1)
 slope, start = np.polyfit(days, celsius, 1)
 print(f"It gets {slope:.2f} degrees warmer each day.")
 

@@ -2,7 +2,7 @@
  * The cache of environments.
  *
  * On disk, below the cache directory (`layout.ts`):
- * - `envs/<key>/`: an environment; `envs/<key>/.ready`: written last, with everything else on disk;
+ * - `envs/<key>/`: an environment; `envs/<key>/.ready`: written last;
  * - `envs/<key>.lock`: never deleted. Shared = the environment is in use; exclusive = it is being built or
  *   removed;
  * - `envs/<key>.json`: facts for people; its modification time is when the environment was last used;
@@ -13,11 +13,13 @@
  * - nothing, or only the lock file: takes the exclusive lock and builds;
  * - `.ready`, lock free or shared: takes a shared lock and uses it;
  * - exclusive lock held: waits, whatever else there is;
- * - a prefix without `.ready`, lock free: a builder was killed. Moves it to the trash and builds.
+ * - a prefix without `.ready`, or without its Python, lock free: a builder was killed, or somebody damaged
+ *   it. Moves it to the trash and builds.
  *
  * A lock cannot be turned from exclusive to shared in one step, so after a build the shared lock is taken
  * anew and `.ready` looked at again. Whatever a crash leaves behind is one of these states.
  */
+import { join } from "@std/path";
 import { ensureDir, exists } from "@std/fs";
 import { messageOf, WorkerError } from "../errors.ts";
 import type { Logger } from "../log.ts";
@@ -146,10 +148,10 @@ export class EnvironmentStore {
     await this.#trash.empty();
     await removeOldCalls(this.layout.runtime, this.#now);
     for await (const entry of Deno.readDir(this.layout.environments)) {
-      if (!entry.isDirectory || await exists(this.layout.ready(entry.name))) continue;
+      if (!entry.isDirectory || await this.#isReady(entry.name)) continue;
       using lock = await FileLock.try(this.layout.lock(entry.name), "exclusive");
       // Looked at again: it may have become ready before the lock was free.
-      if (lock === undefined || await exists(this.layout.ready(entry.name))) continue;
+      if (lock === undefined || await this.#isReady(entry.name)) continue;
       this.#log.info("removing a half-built environment", { key: entry.name });
       await this.#trash.discard(this.layout.prefix(entry.name));
     }
@@ -167,12 +169,20 @@ export class EnvironmentStore {
     await this.#trash.settled();
   }
 
+  async #isReady(key: string): Promise<boolean> {
+    const [marked, python] = await Promise.all([
+      exists(this.layout.ready(key)),
+      exists(join(this.layout.prefix(key), "bin", "python")),
+    ]);
+    return marked && python;
+  }
+
   /** A shared lock on an environment that is ready. */
   async #tryUse(key: string): Promise<FileLock | undefined> {
     const lock = await FileLock.try(this.layout.lock(key), "shared");
     if (lock === undefined) return undefined;
     try {
-      if (await exists(this.layout.ready(key))) return lock;
+      if (await this.#isReady(key)) return lock;
     } catch (error) {
       lock.release();
       throw error;
@@ -217,7 +227,7 @@ export class EnvironmentStore {
       if (used !== undefined) return used.release();
       using lock = await FileLock.try(this.layout.lock(key), "exclusive");
       if (lock !== undefined) {
-        if (await exists(this.layout.ready(key))) return;
+        if (await this.#isReady(key)) return;
         onProgress({
           type: "info",
           message: "Creating new conda environment",

@@ -21,7 +21,7 @@ import {
   type Variables,
   withoutLoaderVariables,
 } from "./environment_variables.ts";
-import { createError, pipError } from "./errors.ts";
+import { createError, pipError, redactOutput } from "./errors.ts";
 import { INITIAL_PROGRESS, pipProgress, type ProgressStep } from "./progress.ts";
 import { supervise } from "./supervise.ts";
 
@@ -106,7 +106,8 @@ export abstract class CommandManager implements Manager {
         // As root pip advises against itself, which is meant for system Pythons.
         PIP_ROOT_USER_ACTION: "ignore",
       },
-      onLine: (line) => {
+      onLine: (raw) => {
+        const line = redactOutput(raw);
         onLine?.(line);
         const progress = pipProgress(line);
         if (progress !== undefined) onProgress?.(progress);
@@ -143,7 +144,7 @@ export abstract class CommandManager implements Manager {
     });
   }
 
-  #supervise(call: {
+  async #supervise(call: {
     prefix: string;
     argv: readonly string[];
     env?: Variables;
@@ -151,7 +152,8 @@ export abstract class CommandManager implements Manager {
     onLine?: LineSink | undefined;
     signal?: AbortSignal | undefined;
   }): Promise<Execution> {
-    return supervise({
+    await ensureDir(join(this.#found.runtimeDirectory, "home"));
+    return await supervise({
       spawn: this.#found.spawn,
       command: this.command,
       wrapper: this.runArguments(call.prefix),
@@ -170,7 +172,9 @@ export abstract class CommandManager implements Manager {
 
   #watch(onProgress: ProgressSink | undefined, onLine: LineSink | undefined): LineSink {
     let state = INITIAL_PROGRESS;
-    return (line) => {
+    return (raw) => {
+      // Errors of the network name the operator's proxy, password and all.
+      const line = redactOutput(raw);
       onLine?.(line);
       const step = this.advance(state, line);
       state = step.state;
@@ -189,7 +193,6 @@ export abstract class CommandManager implements Manager {
       await ensureDir(dirname(history));
       await Deno.writeTextFile(history, "", { append: true });
     }
-    await ensureDir(join(this.#found.runtimeDirectory, "home"));
     return prefix;
   }
 }

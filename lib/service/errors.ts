@@ -7,7 +7,8 @@ import { type Logger, redact } from "../log.ts";
  *
  * The client sends `name: message` and the stack (Hypha contract). The name tells the kind of error; the stack is
  * empty, since paths of this machine are nobody's business, and the controller repeats it after the message. Anything
- * that is no `WorkerError` is a fault of the worker: it is logged with its stack, and the caller learns only that it happened.
+ * that is no `WorkerError` is a fault of the worker: it is logged with its stack, and the caller learns only that it
+ * happened.
  *
  * @param method Name of the method, for the log.
  */

@@ -212,6 +212,16 @@ Deno.test("pip requirements are installed, and facts are written down", async ()
   assert((meta?.size ?? 0) > 100_000);
 });
 
+Deno.test("a damaged environment is built anew", async () => {
+  await using cache = await Cache.make("mamba");
+  const lease = await cache.store.acquire(spec());
+  await Deno.remove(join(lease.prefix, "bin", "python"));
+  await lease.release();
+  await using again = await cache.store.acquire(spec());
+  assertEquals(again.cached, false);
+  assert(await exists(join(again.prefix, "bin", "python")));
+});
+
 Deno.test("recovery removes what killed workers left and nothing else", async () => {
   await using cache = await Cache.make("mamba");
   const { layout } = cache.store;
@@ -262,6 +272,13 @@ Deno.test("closing cancels builds and refuses more", async () => {
   assertEquals(await cache.double.processes(), []);
   const refused = await assertRejects(() => cache.store.acquire(spec()), WorkerError);
   assertEquals(refused.code, "worker_stopping");
+});
+
+Deno.test("what a manager that died left running is ended with it", async () => {
+  await using cache = await Cache.make("mamba", { kill_after_links: 1, orphan: 30 });
+  const error = await assertRejects(() => cache.store.acquire(spec("toy-a")), WorkerError);
+  assertEquals(error.code, "environment_failed");
+  assertEquals(await cache.double.processes(), []);
 });
 
 Deno.test("a full disk is named", async () => {
