@@ -5,6 +5,7 @@
 import type { Header } from "./frames.ts";
 import type { StreamName } from "./merge.ts";
 import type { Bundle, LiveOutput, Output } from "./outputs.ts";
+import { Utf8Stream } from "./utf8.ts";
 
 /** Options of {@linkcode Collector}. */
 export interface CollectorOptions {
@@ -20,9 +21,9 @@ const DEFAULT_LIMIT = 10 * 1024 * 1024;
 export class Collector {
   readonly #onOutput: ((output: LiveOutput) => void) | undefined;
   readonly #limit: number;
-  readonly #decoders: Record<StreamName, TextDecoder> = {
-    stdout: new TextDecoder(),
-    stderr: new TextDecoder(),
+  readonly #decoders: Record<StreamName, Utf8Stream> = {
+    stdout: new Utf8Stream(),
+    stderr: new Utf8Stream(),
   };
   readonly #outputs: Output[] = [];
   readonly #parts = new Map<Output, string[]>();
@@ -48,7 +49,7 @@ export class Collector {
     const room = this.#limit - this.#size;
     const kept = bytes.length > room ? bytes.subarray(0, Math.max(room, 0)) : bytes;
     this.#size += bytes.length;
-    this.#text(name, this.#decoders[name].decode(kept, { stream: true }));
+    this.#text(name, this.#decoders[name].push(kept));
     if (kept.length < bytes.length) this.#cut();
   }
 
@@ -83,7 +84,7 @@ export class Collector {
   /** The outputs so far; text of a stream that ends inside a character is completed. */
   finish(): Output[] {
     for (const name of ["stdout", "stderr"] as const) {
-      this.#text(name, this.#decoders[name].decode());
+      this.#text(name, this.#decoders[name].end());
     }
     for (const [output, parts] of this.#parts) {
       if (output.type === "stream") output.text = parts.join("");
@@ -144,6 +145,7 @@ export class Collector {
 
   #cut(): void {
     this.#truncated = true;
+    for (const decoder of Object.values(this.#decoders)) decoder.reset();
     const mib = (this.#limit / 1024 / 1024).toFixed(1);
     this.#text("stderr", `\n[output truncated: more than ${mib} MiB in one cell]\n`);
   }

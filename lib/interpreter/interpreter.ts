@@ -6,6 +6,7 @@ import { FrameDecoder, FrameWriter, type Header } from "./frames.ts";
 import { Merge, type StreamName } from "./merge.ts";
 import type { ExecutionError, ExecutionResult, LiveOutput } from "./outputs.ts";
 import { close, type Connection, firstFrame, type Switchboard } from "./switchboard.ts";
+import { Utf8Stream } from "./utf8.ts";
 
 /** What a session's process is started with. */
 export interface InterpreterOptions {
@@ -63,9 +64,9 @@ export class Interpreter {
   readonly #writer: FrameWriter;
   readonly #merge: Merge;
   readonly #onBackground: (name: StreamName, text: string) => void;
-  readonly #decoders: Record<StreamName, TextDecoder> = {
-    stdout: new TextDecoder(),
-    stderr: new TextDecoder(),
+  readonly #decoders: Record<StreamName, Utf8Stream> = {
+    stdout: new Utf8Stream(),
+    stderr: new Utf8Stream(),
   };
   readonly #conns: Deno.Conn[];
   readonly #readers: Promise<void>[];
@@ -187,6 +188,7 @@ export class Interpreter {
       done: Promise.withResolvers<Header | undefined>(),
     };
     this.#running = running;
+    this.#lastError = "";
     const stop = new Escalation(this, options);
     try {
       if (this.#exit !== undefined) running.done.resolve(undefined);
@@ -242,7 +244,12 @@ export class Interpreter {
     const exit = await process.exited;
     // Everything that could write has been killed, so the streams end by themselves; a descriptor that was
     // passed to a process outside must not hold the session up.
-    const timer = setTimeout(() => this.#conns.forEach(close), DRAIN_TIME);
+    const timer = setTimeout(() => {
+      this.#conns.forEach(close);
+      // A reader may wait behind a mark that will never be complete.
+      this.#merge.end("stdout");
+      this.#merge.end("stderr");
+    }, DRAIN_TIME);
     await Promise.all(this.#readers);
     clearTimeout(timer);
     this.#conns.forEach(close);
@@ -259,12 +266,15 @@ export class Interpreter {
           this.#merge.control(frame.header);
         }
         const count = await this.#control.read(buffer);
-        if (count === null) return;
+        if (count === null) break;
         decoder.push(buffer.subarray(0, count));
       }
     } catch {
       // Closed on this side, or broken by the process's death: its exit is reported by the fork server.
     }
+    this.#merge.endControl();
+    // Nobody can talk to a process that lives on without this channel.
+    await this.#server.signal(this.#id, "SIGKILL");
   }
 
   async #readStream(name: StreamName, { conn, rest }: Connection): Promise<void> {
@@ -292,7 +302,7 @@ export class Interpreter {
     const running = this.#running;
     if (running !== undefined && owner === running.cell) running.collector.bytes(name, bytes);
     else {
-      const text = this.#decoders[name].decode(bytes, { stream: true });
+      const text = this.#decoders[name].push(bytes);
       if (text !== "") this.#onBackground(name, text);
     }
   }

@@ -52,6 +52,8 @@ export class Merge {
     stderr: newStream("stderr"),
   };
 
+  #controlEnded = false;
+
   /** The nonce is what Python puts into each mark, so that no ordinary output is taken for one. */
   constructor(nonce: string, sink: MergeSink) {
     this.#sink = sink;
@@ -86,6 +88,12 @@ export class Merge {
       return;
     }
     this.#controls.set(after, frame);
+    this.#release();
+  }
+
+  /** No control frame comes any more; marks are passed without theirs. */
+  endControl(): void {
+    this.#controlEnded = true;
     this.#release();
   }
 
@@ -157,8 +165,8 @@ export class Merge {
   #release(): void {
     const { stdout, stderr } = this.#streams;
     for (;;) {
+      if (stdout.mark === undefined && stderr.mark === undefined) return;
       const waiting = [stdout, stderr].filter((stream) => stream.mark !== undefined);
-      if (waiting.length === 0) return;
       const all = [stdout, stderr].every((stream) => stream.mark !== undefined || stream.ended);
       if (!all) return;
       const number = Math.min(...waiting.map((stream) => stream.mark!.number));
@@ -166,7 +174,7 @@ export class Merge {
       const mark = here[0]!.mark!;
       if (mark.control) {
         const frame = this.#controls.get(number);
-        if (frame === undefined && !(stdout.ended && stderr.ended)) return;
+        if (frame === undefined && !this.#controlEnded && !(stdout.ended && stderr.ended)) return;
         this.#controls.delete(number);
         if (frame !== undefined) this.#sink.control(frame);
       }

@@ -139,7 +139,9 @@ export async function firstFrame(
     for (;;) {
       const frame = decoder.next();
       if (frame !== undefined) return frame.header;
-      const count = await conn.read(buffer);
+      const count = await conn.read(buffer).catch((error) => {
+        throw signal?.aborted ? signal.reason : error;
+      });
       if (count === null) throw new Error("it closed the connection");
       decoder.push(buffer.subarray(0, count));
     }

@@ -1,4 +1,4 @@
-"""Starts the fork server: ``python -I -X utf8 main.py SOCKET``; the token comes in the environment.
+"""Starts the fork server: ``python -I main.py SOCKET``; the token comes in the environment.
 
 ``-I`` keeps the user's site directory and ``PYTHON*`` variables out, and also this folder: it is put on the
 path only while the kernel's own modules are imported.

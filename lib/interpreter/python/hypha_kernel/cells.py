@@ -45,6 +45,20 @@ def ends_with_semicolon(source: str) -> bool:
     return last == ";"
 
 
+def without_leading_indent(source: str) -> str:
+    """A cell pasted from indented text, as IPython takes it: what the first line is indented by is removed."""
+    for line in source.splitlines():
+        if line.strip():
+            indent = line[: len(line) - len(line.lstrip(" \t"))]
+            break
+    else:
+        return source
+    if not indent:
+        return source
+    lines = source.splitlines(True)
+    return "".join(line[len(indent) :] if line.startswith(indent) else line for line in lines)
+
+
 class Compiler:
     """Compiles cells; ``from __future__`` statements hold for all later ones."""
 
@@ -53,6 +67,7 @@ class Compiler:
 
     def compile(self, source: str, filename: str) -> Cell:
         """Compiles a cell and makes its text known to tracebacks and ``inspect``."""
+        source = without_leading_indent(source)
         lines = source.splitlines(True)
         if lines and not lines[-1].endswith("\n"):
             lines[-1] += "\n"

@@ -13,6 +13,7 @@ import os
 import select
 import signal
 import sys
+import time
 import traceback
 from typing import Any, Dict, Optional, Set
 
@@ -20,6 +21,10 @@ from . import processes, session
 from .wire import Channel, Header
 
 _SIGNALS = {"SIGINT": signal.SIGINT, "SIGTERM": signal.SIGTERM, "SIGKILL": signal.SIGKILL}
+
+
+#: Longest wait for killed processes to be gone (seconds).
+_END_TIME = 2.0
 
 
 def _signal_name(number: int) -> str:
@@ -151,9 +156,10 @@ class ForkServer:
                 # Still a zombie, so its group id cannot have been given to anyone else.
                 processes.kill_group(pid)
             _, status = os.waitpid(pid, 0)
+            # Also after an orphan's end: its own children fall to this process.
+            self._end_orphans()
             if name is None:
                 continue
-            self._end_orphans()
             signaled = os.WIFSIGNALED(status)
             self._control.send(
                 {
@@ -175,8 +181,20 @@ class ForkServer:
         for pid in list(self._sessions):
             self._kill_tree(pid)
         self._sessions.clear()
-        self._end_orphans()
+        self._await_end()
         os._exit(code)
+
+    def _await_end(self) -> None:
+        """Waits until nothing lives below this process; what was being forked meanwhile is killed too."""
+        limit = time.monotonic() + _END_TIME
+        while time.monotonic() < limit:
+            self._end_orphans()
+            try:
+                while os.waitpid(-1, os.WNOHANG)[0] != 0:
+                    pass
+            except ChildProcessError:
+                return
+            time.sleep(0.002)
 
 
 def main(socket_path: str, token: str) -> None:

@@ -16,8 +16,8 @@ from typing import Any, Dict, List, Optional
 from . import FOLDER, cells, processes, tracebacks
 from .display import DisplayHandle, Publisher, bundle
 from .inline_figures import BACKEND_MODULE, Figures
-from .streams import CURRENT_CELL, Marks, OutStream
-from .wire import Channel, Header
+from .streams import CURRENT_CELL, Marks, OutStream, write_all
+from .wire import Channel, Header, encode
 
 
 class InputNotAvailable(RuntimeError):
@@ -48,6 +48,8 @@ class Session:
         self._in_user_code = False
         self._interrupted = False
         self._pid = os.getpid()
+        # What `_`, `__` and `___` were set to last: user code that sets one itself keeps it.
+        self._recent = ["", "", ""]  # type: List[Any]
         self.publisher = Publisher(self._publish)
         self.figures = Figures(self._show_figure)
         self.module = self._make_main(request)
@@ -120,10 +122,11 @@ class Session:
 
     def _finished(self, task: "asyncio.Task[None]") -> None:
         self._task = None
-        if not task.cancelled() and task.exception() is not None:
-            self._loop.call_exception_handler(
-                {"message": "the kernel failed", "exception": task.exception()}
-            )
+        failure = None if task.cancelled() else task.exception()
+        if failure is not None:
+            # The end of the cell could not be reported (its descriptors are closed, say): nothing can go on.
+            _write_error(self._marks.error_fd(), failure)
+            os._exit(1)
         self._next()
 
     def _publish(self, frame: Header) -> None:
@@ -132,8 +135,11 @@ class Session:
             return
         with self._marks as marks:
             frame["cell"] = CURRENT_CELL.get() or marks.active
-            frame["after"] = marks.put("c", marks.active)
-            self._control.send(frame)
+            frame["after"] = marks.upcoming
+            # Encoded before the mark: a mark whose frame never comes would hold everything up.
+            data = encode(frame)
+            marks.put("c", marks.active)
+            self._control.send_encoded(data)
 
     def _show_figure(self, figure: Any) -> None:
         data, metadata = bundle(figure)
@@ -158,6 +164,8 @@ class Session:
         if not silent:
             namespace["In"].append(code) if isinstance(namespace.get("In"), list) else None
         error = None  # type: Optional[Dict[str, Any]]
+        failed = None  # type: Optional[BaseException]
+        compiled = None  # type: Optional[cells.Cell]
         try:
             self._in_user_code = True
             try:
@@ -171,23 +179,28 @@ class Session:
         except asyncio.CancelledError as cancelled:
             self._in_user_code = False
             # Only an interrupt cancels the task of a cell; anything else comes from the user's own code.
-            replacement = KeyboardInterrupt() if self._interrupted else cancelled
-            error = tracebacks.describe(replacement.with_traceback(cancelled.__traceback__))
+            failed = KeyboardInterrupt() if self._interrupted else cancelled
+            failed = failed.with_traceback(cancelled.__traceback__)
         except BaseException as failure:
             self._in_user_code = False
-            error = tracebacks.describe(failure)
-            if isinstance(failure, SyntaxError):
-                error["traceback"] = [
-                    line for line in error["traceback"] if not line.startswith("Traceback")
-                ]
+            failed = failure
+        if os.getpid() != self._pid:
+            _leave_child(failed)
+        if failed is not None:
+            error = tracebacks.describe(failed)
+            if compiled is None and isinstance(failed, SyntaxError):
+                del error["traceback"][0]
+            del failed
         self._done(cell, count, error, time.perf_counter() - started)
 
     def _result(self, value: Any, count: int, namespace: Dict[str, Any]) -> None:
+        _flush_c_streams()
         data, metadata = bundle(value)
-        if not hasattr(builtins, "_"):
-            namespace["___"] = namespace.get("__")
-            namespace["__"] = namespace.get("_")
-            namespace["_"] = value
+        names = ("_", "__", "___")
+        owned = [namespace.get(name, old) is old for name, old in zip(names, self._recent)]
+        if not hasattr(builtins, "_") and all(owned):
+            self._recent = [value] + self._recent[:2]
+            namespace.update(zip(names, self._recent))
         namespace["_%d" % count] = value
         outs = namespace.get("Out")
         if isinstance(outs, dict):
@@ -257,16 +270,42 @@ _CELL_CODE = (cells.run.__code__, Session._execute.__code__)
 
 
 def _flush_c_streams() -> None:
-    """What C code holds back in stdio buffers belongs to the cell that printed it."""
+    """What C code holds back in its standard output belongs to the cell that printed it."""
     if _LIBC is not None:
-        _LIBC.fflush(None)
+        _LIBC.fflush(_C_STDOUT)
 
 
 try:
     _LIBC = ctypes.CDLL(None)  # type: Optional[Any]
-    _LIBC.fflush.argtypes = [ctypes.c_void_p]
-except (OSError, AttributeError):
+    # Not all streams of the process: one that another thread reads from is locked.
+    _C_STDOUT = ctypes.c_void_p.in_dll(
+        _LIBC, "__stdoutp" if sys.platform == "darwin" else "stdout"  # type: ignore[arg-type]
+    )
+    _LIBC.fflush.argtypes = [ctypes.c_void_p]  # type: ignore[union-attr]
+except (OSError, AttributeError, ValueError):
     _LIBC = None
+
+
+def _write_error(fd: int, error: BaseException) -> None:
+    try:
+        write_all(fd, ("\n".join(tracebacks.describe(error)["traceback"]) + "\n").encode("utf-8", "replace"))
+    except OSError:
+        pass
+
+
+def _leave_child(failed: Optional[BaseException]) -> None:
+    """Ends a process that user code forked and that came to the end of the cell: only the session reports it."""
+    code = 0
+    if isinstance(failed, SystemExit) and (failed.code is None or isinstance(failed.code, int)):
+        code = failed.code or 0
+    elif failed is not None:
+        code = 1
+        _write_error(2, failed)
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    finally:
+        os._exit(code & 255)
 
 
 def _connect_output(path: str, token: str, role: str, fd: int) -> None:
@@ -306,9 +345,10 @@ def main(path: str, request: Header, parent: int) -> int:
     sys.stdout = sys.__stdout__ = OutStream("stdout", 1, marks)  # type: ignore[assignment,misc]
     sys.stderr = sys.__stderr__ = OutStream("stderr", 2, marks)  # type: ignore[assignment,misc]
     sys.stdin = sys.__stdin__ = open(0, closefd=False)  # type: ignore[misc]
-    faulthandler.enable(file=2)
+    faulthandler.enable(file=marks.error_fd())
     builtins.input = _no_input
     os.register_at_fork(
+        before=marks.before_fork,
         after_in_child=lambda: _after_fork([marks, sys.__stdout__, sys.__stderr__, control])
     )
     session = Session(control, marks, request)

@@ -11,6 +11,7 @@ last mark has arrived.
 import codecs
 import io
 import os
+import select
 import threading
 import time
 from contextvars import ContextVar
@@ -29,7 +30,13 @@ def write_all(fd: int, data: bytes) -> None:
     """Writes everything, however often the system takes only a part."""
     view = memoryview(data)
     while view:
-        view = view[os.write(fd, view) :]
+        try:
+            view = view[os.write(fd, view) :]
+        except BlockingIOError:
+            # Some program shares the descriptor and has made it non-blocking for everybody.
+            waiting = select.poll()
+            waiting.register(fd, select.POLLOUT)
+            waiting.poll(1000)
 
 
 class Critical:
@@ -101,7 +108,11 @@ class Marks:
         """
         with self:
             for stream in self.streams:
-                stream.flush_text()
+                try:
+                    stream.flush_text()
+                except OSError:
+                    # User code has closed the descriptor, and its text has nowhere to go.
+                    pass
             self._number += 1
             data = b"\x1e%s:%d:%s:%s\x1e" % (
                 self._nonce.encode("ascii"),
@@ -113,6 +124,20 @@ class Marks:
                 write_all(fd, data)
             self.last_stream = None
             return self._number
+
+    @property
+    def upcoming(self) -> int:
+        """Number of the next mark; certain only while the lock is held."""
+        return self._number + 1
+
+    def error_fd(self) -> int:
+        """A copy of standard error that user code does not know."""
+        return self._fds[1]
+
+    def before_fork(self) -> None:
+        """What has been printed comes before what the child prints, and no helper thread is left running."""
+        for stream in self.streams:
+            stream.stop_flusher()
 
     def order(self, stream: "OutStream") -> None:
         """Called before text is added to a stream: keeps the order between the two streams."""
@@ -141,6 +166,7 @@ class OutStream(io.TextIOBase):
         self._size = 0
         self._last_flush = 0.0
         self._flusher = None  # type: Optional[threading.Thread]
+        self._stop = threading.Event()
         self._encoder = codecs.getincrementalencoder("utf-8")("backslashreplace")
         self.buffer = _Buffer(self)
         marks.streams.append(self)
@@ -223,15 +249,18 @@ class OutStream(io.TextIOBase):
                 data = self._encoder.encode("".join(self._pending))
                 self._pending.clear()
                 self._size = 0
+                self._last_flush = time.monotonic()
                 write_all(self._fd, data)
-            self._last_flush = time.monotonic()
 
     def _flush_later(self) -> None:
         # The thread ends when the stream is quiet, so that user code which forks meets a single-threaded process.
         quiet = 0
         while quiet < 4:
-            time.sleep(INTERVAL)
+            stopped = self._stop.wait(INTERVAL)
             with self._marks:
+                if stopped:
+                    self._flusher = None
+                    return
                 if self._pending:
                     quiet = 0
                     try:
@@ -242,6 +271,19 @@ class OutStream(io.TextIOBase):
                     quiet += 1
                     if quiet >= 4:
                         self._flusher = None
+
+    def stop_flusher(self) -> None:
+        """Sends what is held back and ends the thread that would have done it."""
+        thread = self._flusher
+        if thread is not None and thread is not threading.current_thread():
+            self._stop.set()
+            # Bounded: the thread needs the lock, which the caller may hold.
+            thread.join(0.1)
+            self._stop.clear()
+        try:
+            self.flush()
+        except OSError:
+            pass
 
     def write_bytes(self, data: bytes) -> None:
         """Bytes written through ``.buffer`` keep their place among the text."""

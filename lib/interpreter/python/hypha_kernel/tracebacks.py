@@ -9,6 +9,8 @@ from . import FOLDER
 _PREFIX = FOLDER + os.sep
 #: Longest text of an error's value that is sent (characters).
 MAX_VALUE = 20000
+#: Most lines of a traceback that are sent.
+MAX_LINES = 1000
 
 
 def _clean(error: Optional[traceback.TracebackException], seen: Set[int]) -> None:
@@ -31,6 +33,15 @@ def _value_of(error: BaseException) -> str:
     return text if len(text) <= MAX_VALUE else text[:MAX_VALUE] + "…"
 
 
+def _cut(lines: List[str]) -> List[str]:
+    """A traceback of bearable size: its beginning and its end say most."""
+    lines = [line if len(line) <= MAX_VALUE else line[:MAX_VALUE] + "…" for line in lines]
+    if len(lines) <= MAX_LINES:
+        return lines
+    left_out = "… %d lines are left out …" % (len(lines) - MAX_LINES)
+    return lines[: MAX_LINES // 2] + [left_out] + lines[-MAX_LINES // 2 :]
+
+
 def describe(error: BaseException) -> Dict[str, Any]:
     """``ename``, ``evalue`` and ``traceback`` (lines) as in Jupyter's ``error`` message."""
     lines = []  # type: List[str]
@@ -38,8 +49,8 @@ def describe(error: BaseException) -> Dict[str, Any]:
         formatted = traceback.TracebackException(type(error), error, error.__traceback__)
         _clean(formatted, set())
         for chunk in formatted.format():
-            lines += chunk.rstrip("\n").split("\n")
+            lines += (chunk[:-1] if chunk.endswith("\n") else chunk).split("\n")
     except BaseException as failure:
         lines = ["%s: %s" % (type(error).__name__, _value_of(error))]
         lines.append("(the traceback cannot be shown: %s)" % type(failure).__name__)
-    return {"ename": type(error).__name__, "evalue": _value_of(error), "traceback": lines}
+    return {"ename": type(error).__name__, "evalue": _value_of(error), "traceback": _cut(lines)}

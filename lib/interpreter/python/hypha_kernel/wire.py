@@ -4,6 +4,7 @@ A frame is two big-endian 32-bit lengths, a JSON header of the first length, and
 """
 
 import json
+import math
 import socket
 import struct
 import threading
@@ -18,11 +19,31 @@ Header = Dict[str, Any]
 Frame = Tuple[Header, bytes]
 
 
-def encode(header: Header, blob: bytes = b"") -> bytes:
-    """The bytes of one frame."""
+def _dumps(header: Any) -> str:
     # Lone surrogates (text that is not valid Unicode) survive as escapes only in ASCII mode.
-    text = json.dumps(header, separators=(",", ":"), default=str).encode("ascii")
-    return _LENGTHS.pack(len(text), len(blob)) + text + blob
+    return json.dumps(header, separators=(",", ":"), default=str, allow_nan=False)
+
+
+def _plain(value: Any) -> Any:
+    """What JSON can carry: names become text, and numbers that JSON does not know become null."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def encode(header: Header, blob: bytes = b"") -> bytes:
+    """The bytes of one frame. Raises ``ValueError`` for one that the worker would refuse."""
+    try:
+        text = _dumps(header)
+    except (TypeError, ValueError):
+        text = _dumps(_plain(header))
+    if len(text) > MAX_HEADER:
+        raise ValueError("cannot show a value of %d bytes" % len(text))
+    return _LENGTHS.pack(len(text), len(blob)) + text.encode("ascii") + blob
 
 
 class Channel:
@@ -44,7 +65,10 @@ class Channel:
 
     def send(self, header: Header, blob: bytes = b"") -> None:
         """Sends one frame whole."""
-        data = encode(header, blob)
+        self.send_encoded(encode(header, blob))
+
+    def send_encoded(self, data: bytes) -> None:
+        """Sends what ``encode`` made."""
         with self._lock:
             self.sock.sendall(data)
 
