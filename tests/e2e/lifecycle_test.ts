@@ -1,0 +1,174 @@
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { type ManagerKind, managerPath } from "../stack/stack.ts";
+import { descendants, eventually, isAlive, Stage } from "./stage.ts";
+import { spawnProgram } from "./worker_process.ts";
+
+Deno.test("a worker comes and goes", async (t) => {
+  await using stage = await Stage.start();
+
+  await t.step("SIGTERM ends running cells and everything they started, and exits 0", async () => {
+    const pids = JSON.parse(
+      await stage.python(`
+server = await connect()
+w = await server.get_service("conda-worker")
+await w.start(config("busy"))
+started = asyncio.Event()
+def output(o): print(o["text"]); started.set()
+asyncio.ensure_future(w.execute("busy", """
+import json, os, signal, subprocess, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+child = subprocess.Popen(["sleep", "1000"], start_new_session=True)
+print(json.dumps([os.getpid(), os.getppid(), child.pid]))
+time.sleep(1000)""", output_callback=output))
+await asyncio.wait_for(started.wait(), 60)
+os._exit(0)`),
+    ) as number[];
+    assertEquals(pids.length, 3);
+    for (const pid of pids) assert(await isAlive(pid), `process ${pid} does not run`);
+    const below = await descendants(stage.worker.pid);
+    assert(below.includes(pids[0]!), "the session is not below the worker");
+    assertEquals(await stage.worker.stop("SIGTERM"), 0);
+    for (const pid of [...pids, ...below]) assert(!await isAlive(pid), `process ${pid} is left`);
+    assertEquals(await stage.sessionDirectories(), []);
+    assertStringIncludes(stage.worker.stdout, "Worker stopped.");
+  });
+
+  await t.step("SIGINT with a running build cancels it, and exits 0", async () => {
+    await stage.managers.setFaults({ link_delay: 1 });
+    await stage.restartWorker();
+    const client = stage.python(`
+server = await connect()
+w = await server.get_service("conda-worker")
+c = config("building")
+c["manifest"]["dependencies"] = ["python=3.11", "six", "toy-slow"]
+try: await w.start(c)
+except Exception as error: print(error)`).catch(String);
+    await eventually(
+      async () =>
+        (await stage.managers.invocations("create")).some((one) => one.ended === undefined),
+      "a build runs",
+    );
+    const below = await descendants(stage.worker.pid);
+    assertEquals(await stage.worker.stop("SIGINT"), 0);
+    for (const pid of below) assert(!await isAlive(pid), `process ${pid} is left`);
+    assertEquals(await stage.sessionDirectories(), []);
+    await client;
+  });
+
+  await t.step("a build killed half-way with the worker is rebuilt, not reused", async () => {
+    await stage.managers.setFaults({ link_delay: 1 });
+    await stage.restartWorker();
+    const before = (await stage.managers.invocations("create")).length;
+    const start = `
+server = await connect()
+w = await server.get_service("conda-worker")
+c = config("killed")
+c["manifest"]["dependencies"] = ["python=3.11", "requests", "toy-slow"]
+`;
+    const client = stage.python(`${start}
+try: await w.start(c, progress_callback=lambda p: print(p["message"]))
+except Exception as error: print(error)`).catch(String);
+    await eventually(
+      async () => (await stage.managers.invocations("create")).length > before,
+      "a build runs",
+    );
+    await new Promise((resolve) => setTimeout(resolve, 2500));
+    const below = await descendants(stage.worker.pid);
+    assert(below.length > 0);
+    await stage.worker.stop("SIGKILL");
+    await client;
+    for (const pid of below) {
+      await eventually(async () => !await isAlive(pid), `process ${pid} ends`);
+    }
+
+    await stage.managers.setFaults({});
+    await stage.restartWorker();
+    const stdout = await stage.python(`${start}
+messages = []
+await w.start(c, progress_callback=lambda p: messages.append(p["message"]))
+check(any("Creating new conda environment" in m for m in messages), messages)
+print(stdout(await w.execute("killed", "import requests, toy_slow; print('works')")))
+await w.stop("killed")`);
+    assertStringIncludes(stdout, "works");
+    assertEquals((await stage.managers.invocations("create")).length, before + 2);
+  });
+
+  await t.step("kill -9 of the worker leaves no process of a session", async () => {
+    const pids = JSON.parse(
+      await stage.python(`
+server = await connect()
+w = await server.get_service("conda-worker")
+await w.start(config("orphan"))
+result = await w.execute("orphan", "import json, os, subprocess; c = subprocess.Popen(['sleep', '1000'], start_new_session=True); print(json.dumps([os.getpid(), os.getppid(), c.pid]))")
+print(stdout(result))`),
+    ) as number[];
+    await stage.worker.stop("SIGKILL");
+    for (const pid of pids) {
+      await eventually(async () => !await isAlive(pid), `process ${pid} ends`);
+    }
+    await stage.restartWorker();
+  });
+
+  await t.step("starts at once with one spec build once, other specs wait for nobody", async () => {
+    const before = (await stage.managers.invocations("create")).length;
+    await stage.python(`
+server = await connect()
+w = await server.get_service("conda-worker")
+def one(id):
+    c = config(id)
+    c["manifest"]["dependencies"] = ["python=3.11", "toy-b"]
+    return w.start(c)
+await asyncio.gather(*[one("same-%d" % n) for n in range(8)])
+results = await asyncio.gather(*[w.execute("same-%d" % n, "import toy_a; print(toy_a.__version__)") for n in range(8)])
+check(all(stdout(r) == "1.0\\n" for r in results), results)
+await asyncio.gather(*[w.stop("same-%d" % n) for n in range(8)])`);
+    assertEquals((await stage.managers.invocations("create")).length, before + 1);
+  });
+
+  await t.step("a worker whose token is refused says so and exits 1", async () => {
+    const child = await spawnProgram(
+      [
+        `--server-url=${stage.server.url}`,
+        "--workspace=ws-user-user-1",
+        `--cache-dir=${stage.directory}/cache`,
+      ],
+      { HYPHA_TOKEN: "not-a-token-of-anyone" },
+      stage.managers.bin,
+    );
+    const output = await child.output();
+    const stderr = new TextDecoder().decode(output.stderr);
+    assertEquals(output.code, 1, stderr);
+    assertStringIncludes(stderr, "Error: Cannot connect");
+    assert(!stderr.includes("not-a-token-of-anyone"), "the token is in the output");
+  });
+});
+
+for (const kind of ["micromamba", "conda"] satisfies ManagerKind[]) {
+  Deno.test(`sessions run with ${kind} as the only manager`, async () => {
+    await using stage = await Stage.start({ managers: managerPath(kind) });
+    assertStringIncludes(stage.worker.stdout, `Package Manager: ${kind}`);
+    const pid = Number(
+      await stage.python(`
+server = await connect()
+w = await server.get_service("conda-worker")
+c = config("s")
+c["manifest"]["dependencies"] = ["python=3.11", "toy-b", {"pip": ["six"]}]
+messages = []
+await w.start(c, progress_callback=lambda p: messages.append(p["message"]))
+check(any("Creating new conda environment" in m for m in messages), messages)
+result = await w.execute("s", "import os, sys, six, toy_a; print(os.getpid(), sys.prefix == os.environ['CONDA_PREFIX'], toy_a.__version__)")
+pid, *rest = stdout(result).split()
+check(rest == ["True", "1.0"], result)
+check((await w.execute("s", "while True: pass", config={"timeout": 0.3}))["error"]["ename"] == "TimeoutError")
+check(stdout(await w.execute("s", "print(os.getpid())")).strip() == pid)
+messages.clear()
+await w.start({**c, "id": "t"}, progress_callback=lambda p: messages.append(p["message"]))
+check(any("Found cached environment" in m for m in messages), messages)
+await w.stop("t")
+print(pid)`),
+    );
+    assert(await isAlive(pid));
+    assertEquals(await stage.worker.stop(), 0);
+    assert(!await isAlive(pid));
+  });
+}
