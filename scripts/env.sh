@@ -1,4 +1,4 @@
-# Sourced by the other scripts: ROOT, TOOLS, DENO and a PATH on which that Deno comes first.
+# Sourced by the other scripts: ROOT, TOOLS, DENO, a PATH on which that Deno comes first, and its cache.
 # Needs to know where it lies: the caller sets ROOT, or stands in the checkout.
 ROOT=${ROOT:-$(pwd)}
 TOOLS=$ROOT/.tools
@@ -26,4 +26,6 @@ fi
 if [ -n "$DENO" ]; then
   PATH=$(dirname "$DENO"):$PATH
 fi
-export ROOT TOOLS DENO PATH
+# The home directory of whoever runs this is left alone, and need not exist.
+DENO_DIR=${DENO_DIR:-$TOOLS/cache/deno}
+export ROOT TOOLS DENO DENO_DIR PATH

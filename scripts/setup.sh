@@ -45,6 +45,7 @@ setup_deno() {
   if [ -z "$DENO" ]; then
     command -v npm >/dev/null || die "Deno $DENO_MINIMUM or newer is needed: put deno or npm on PATH"
     mkdir -p "$TOOLS/deno"
+    export npm_config_cache="${npm_config_cache:-$TOOLS/cache/npm}"
     (cd "$TOOLS/deno" && npm install --silent --no-audit --no-fund --prefix . "deno@$DENO_PINNED" >&2)
     . "$ROOT/scripts/env.sh"
   fi
@@ -145,7 +146,7 @@ make_managers() {
 
 make_channel() {
   # The interpreters of the machine are in the channel, so it changes with them.
-  _found=$(ls -d "${PYENV_ROOT:-$HOME/.pyenv}"/versions/*/ /usr/bin/python3.* /usr/local/bin/python3.* 2>/dev/null || true)
+  _found=$(ls -d "${PYENV_ROOT:-${HOME:-}/.pyenv}"/versions/*/ /usr/bin/python3.* /usr/local/bin/python3.* 2>/dev/null || true)
   set -- channel "$STACK/channel.py" "$STACK/channel_toys.py" "$STACK/interpreters.py" \
     "$REQUIREMENTS/channel.txt" "$REQUIREMENTS/channel_old_pip.txt" "$PYTHON" "$_found"
   if fresh "$@" && [ -d "$TOOLS/channel" ]; then return; fi

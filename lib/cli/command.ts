@@ -14,6 +14,9 @@ export interface CommandContext {
   onStop: (stop: (signal: string) => void) => Disposable;
 }
 
+/** Under `deno task`, one Ctrl-C arrives twice: from the terminal and from the task runner (milliseconds). */
+const SAME_REQUEST_MS = 500;
+
 const encoder = new TextEncoder();
 
 function writeSync(stream: "stdout" | "stderr", text: string): void {
@@ -30,12 +33,16 @@ export function processContext(): CommandContext {
     write: writeSync,
     terminal: Deno.stderr.isTerminal() && Deno.env.get("TERM") !== "dumb",
     onStop: (stop) => {
-      let asked = false;
+      let asked: number | undefined;
       const listeners = (["SIGINT", "SIGTERM"] as const).map((signal) => {
         const listener = () => {
-          if (asked) Deno.exit(signal === "SIGINT" ? 130 : 143);
-          asked = true;
-          stop(signal);
+          const now = performance.now();
+          if (asked === undefined) {
+            asked = now;
+            stop(signal);
+          } else if (now - asked > SAME_REQUEST_MS) {
+            Deno.exit(signal === "SIGINT" ? 130 : 143);
+          }
         };
         Deno.addSignalListener(signal, listener);
         return { signal, listener };

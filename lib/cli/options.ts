@@ -175,11 +175,7 @@ export function readOptions(
       values[option.name] = given === true || isOn(option, environment) ? true : undefined;
       continue;
     }
-    if (given === "" || Array.isArray(given)) {
-      throw usage(
-        `Option --${option.name} needs ${given === "" ? "a value" : "one value, not several"}`,
-      );
-    }
+    if (given === "") throw usage(`Option --${option.name} needs a value`);
     values[option.name] = (given as string | undefined) ?? fromEnvironment(option, environment);
   }
   return {

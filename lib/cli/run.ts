@@ -8,7 +8,7 @@ import { createLogger } from "../log.ts";
 import { createFolderSource } from "../staging/folder.ts";
 import type { Manifest } from "../worker/compile.ts";
 import { readManifest, type StartRequest } from "../worker/start_request.ts";
-import { assemble, defaultCacheDir, directoryOption } from "./assemble.ts";
+import { assemble, type AssembleOptions, defaultCacheDir, directoryOption } from "./assemble.ts";
 import type { CommandContext } from "./command.ts";
 import { readOptions, RUN_OPTIONS, usage } from "./options.ts";
 import { ProgressLine } from "./terminal.ts";
@@ -63,7 +63,7 @@ async function stat(path: string): Promise<Deno.FileInfo | undefined> {
   }
 }
 
-/** Runs the command. Returns the exit code: 0, or 1 when the script failed. */
+/** Runs the command. Returns the exit code: the script's own, 1 when it failed, 130 or 143 when it was interrupted. */
 export async function run(args: readonly string[], context: CommandContext): Promise<number> {
   const options = readOptions(RUN_OPTIONS, args, context.environment);
   const text = (name: string) => options.values[name] as string | undefined;
@@ -77,26 +77,55 @@ export async function run(args: readonly string[], context: CommandContext): Pro
   const request = localRequest(app, options.passed, text("channel"), text("timeout"));
   const cacheDir = text("cache-dir");
   const workingDir = text("working-dir");
-  const outputDir = resolve(text("output-dir") ?? ".");
-  const line = new ProgressLine(context);
   const stop = new AbortController();
-  using _signals = context.onStop(() => stop.abort());
-  await using assembly = await assemble({
-    cacheDir: cacheDir
-      ? directoryOption(cacheDir, context.environment)
-      : defaultCacheDir(context.environment),
-    workingDir: workingDir ? directoryOption(workingDir, context.environment) : undefined,
-    log,
+  let interrupted: number | undefined;
+  using _signals = context.onStop((signal) => {
+    interrupted = signal === "SIGINT" ? 130 : 143;
+    stop.abort();
   });
+  try {
+    const code = await runApp(request, {
+      cacheDir: cacheDir
+        ? directoryOption(cacheDir, context.environment)
+        : defaultCacheDir(context.environment),
+      workingDir: workingDir ? directoryOption(workingDir, context.environment) : undefined,
+      log,
+    }, { outputDir: resolve(text("output-dir") ?? "."), signal: stop.signal, context });
+    // A script may answer an interruption by ending well.
+    return code === 0 ? code : interrupted ?? code;
+  } catch (error) {
+    if (interrupted === undefined) throw error;
+    context.write("stderr", "Interrupted.\n");
+    return interrupted;
+  }
+}
+
+interface RunHooks {
+  outputDir: string;
+  signal: AbortSignal;
+  context: CommandContext;
+}
+
+async function runApp(
+  request: StartRequest,
+  options: AssembleOptions,
+  { outputDir, signal, context }: RunHooks,
+): Promise<number> {
+  await using assembly = await assemble(options);
   // The script is a cell of its own, so that its exit and its errors are its own and not those of the start.
   const code = request.entryPoint === undefined
     ? undefined
     : await request.source!.readText(request.entryPoint);
-  const session = await assembly.worker.start({ ...request, entryPoint: undefined }, {
-    onProgress: (progress) => line.show(progress),
-    signal: stop.signal,
-  });
-  line.clear();
+  const line = new ProgressLine(context);
+  let session;
+  try {
+    session = await assembly.worker.start({ ...request, entryPoint: undefined }, {
+      onProgress: (progress) => line.show(progress),
+      signal,
+    });
+  } finally {
+    line.clear();
+  }
   if (code === undefined) {
     context.print("The manifest names no entry_point and no script was given: nothing to run.");
     return 0;
@@ -107,7 +136,7 @@ export async function run(args: readonly string[], context: CommandContext): Pro
     code,
     filename: request.entryPoint!,
     timeout: request.timeout === Infinity ? undefined : request.timeout,
-    signal: stop.signal,
+    signal,
     onOutput: (output) => {
       const text = liveText(output);
       if (text !== undefined) context.write(text.stream, text.text);

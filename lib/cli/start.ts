@@ -1,6 +1,6 @@
 /** `start`: joins a Hypha server and serves until it is told to stop. */
 import { messageOf, WorkerError } from "../errors.ts";
-import { addSecret, createLogger } from "../log.ts";
+import { addSecret, createLogger, redact } from "../log.ts";
 import { connectWorker, defaultClientId } from "../service/connection.ts";
 import { registerWorker, type ServiceInfo } from "../service/register.ts";
 import type { AccessRules } from "../worker/access.ts";
@@ -92,7 +92,7 @@ async function readToken(token: string | undefined, file: string | undefined): P
 /** Runs the command. Returns the exit code. */
 export async function start(args: readonly string[], context: CommandContext): Promise<number> {
   const settings = await readSettings(args, context.environment);
-  const { print } = context;
+  const print = (line: string) => context.print(redact(line));
   const log = createLogger({ level: settings.verbose ? "debug" : "info" });
   const stopping = Promise.withResolvers<string>();
   using _signals = context.onStop((signal) => stopping.resolve(signal));

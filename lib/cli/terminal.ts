@@ -45,8 +45,7 @@ export class ProgressLine {
 
 /** A bar of a percentage. */
 export function bar(percent: number): string {
-  const full = Math.round(Math.min(Math.max(percent, 0), 100) / 100 * BAR);
-  return `[${"#".repeat(full)}${"-".repeat(BAR - full)}] ${
-    String(Math.round(percent)).padStart(3)
-  }%`;
+  const shown = Math.min(Math.max(percent, 0), 100);
+  const full = Math.round(shown / 100 * BAR);
+  return `[${"#".repeat(full)}${"-".repeat(BAR - full)}] ${String(Math.round(shown)).padStart(3)}%`;
 }

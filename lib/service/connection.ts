@@ -74,7 +74,7 @@ export interface WorkerConnection extends AsyncDisposable {
   readonly lastContact: number;
   /** How often it was replaced. */
   readonly reconnects: number;
-  /** Ends it. Takes no longer than two seconds, whatever the server does. */
+  /** Ends it, after calls that are ending have been answered. Takes a few seconds at most, whatever the server does. */
   close(): Promise<void>;
 }
 
@@ -242,10 +242,18 @@ class KeptConnection implements WorkerConnection {
     if (this.state === "closed") return;
     this.state = "closed";
     this.#stop.abort(new Error("closed"));
+    const { server, gate, registration } = this.#link;
+    // Callers of calls that have just ended get their answers: what was sent before an echo has left by its reply.
+    await within(registration.settled(), CLOSE_TIMEOUT).then(() =>
+      within(server.echo("bye"), CLOSE_TIMEOUT)
+    )
+      .catch(() => {});
     await Promise.all([
-      drop(this.#link.server, this.#link.gate),
+      drop(server, gate),
       within(this.#watching, CLOSE_TIMEOUT).catch(() => {}),
     ]);
+    // The client's own rejections come a moment after its end.
+    await new Promise((resolve) => setTimeout(resolve, 50));
     this.#guard[Symbol.dispose]();
     this.#tell({ type: "closed" });
   }

@@ -46,6 +46,8 @@ export interface RegisterOptions {
 export interface Registration {
   /** Full id, `<workspace>/<client id>:<service id>`. */
   readonly id: string;
+  /** Resolves when no call is running. */
+  settled(): Promise<void>;
 }
 
 /**
@@ -121,6 +123,7 @@ class Callers {
 interface Shared {
   readonly callers: Callers;
   readonly limiter: RateLimiter;
+  readonly running: Set<Promise<unknown>>;
   readonly log: Logger;
   readonly flushTimeout: number;
 }
@@ -130,7 +133,7 @@ type ServiceFunction = (...args: unknown[]) => Promise<unknown>;
 
 function makeFunction(method: Method, shared: Shared): ServiceFunction {
   const { log, flushTimeout } = shared;
-  const fn: ServiceFunction = async (...args) => {
+  const call: ServiceFunction = async (...args) => {
     // The client appends the context whatever the number of arguments is.
     const context = args.at(-1);
     const { signal, leave } = shared.callers.enter(clientFromContext(context));
@@ -149,6 +152,12 @@ function makeFunction(method: Method, shared: Shared): ServiceFunction {
       await callbacks.flush(flushTimeout);
       leave();
     }
+  };
+  const fn: ServiceFunction = (...args) => {
+    const result = call(...args);
+    const ended = result.then(() => {}, () => {}).finally(() => shared.running.delete(ended));
+    shared.running.add(ended);
+    return result;
   };
   // The client reads names and number of parameters from the function.
   const names = [...method.parameters.map((parameter) => parameter.name), "context"];
@@ -176,6 +185,7 @@ export async function registerWorker(
   const shared: Shared = {
     callers: new Callers(server.rpc),
     limiter: new RateLimiter({ rate: SHARED_RATE, burst: SHARED_RATE }),
+    running: new Set(),
     log,
     flushTimeout: options.flushTimeout ?? 5000,
   };
@@ -192,5 +202,8 @@ export async function registerWorker(
     supported_types: [...info.supportedTypes],
     use_local_url: info.useLocalUrl ?? false,
   }, { overwrite: true });
-  return { id };
+  const settled = async () => {
+    while (shared.running.size > 0) await Promise.all(shared.running);
+  };
+  return { id, settled };
 }

@@ -27,7 +27,7 @@ os._exit(0)`),
     for (const pid of pids) assert(await isAlive(pid), `process ${pid} does not run`);
     const below = await descendants(stage.worker.pid);
     assert(below.includes(pids[0]!), "the session is not below the worker");
-    assertEquals(await stage.worker.stop("SIGTERM"), 0);
+    assertEquals(await stage.worker.stop("SIGTERM"), 0, stage.worker.output());
     for (const pid of [...pids, ...below]) assert(!await isAlive(pid), `process ${pid} is left`);
     assertEquals(await stage.sessionDirectories(), []);
     assertStringIncludes(stage.worker.stdout, "Worker stopped.");
@@ -49,10 +49,10 @@ except Exception as error: print(error)`).catch(String);
       "a build runs",
     );
     const below = await descendants(stage.worker.pid);
-    assertEquals(await stage.worker.stop("SIGINT"), 0);
+    assertEquals(await stage.worker.stop("SIGINT"), 0, stage.worker.output());
     for (const pid of below) assert(!await isAlive(pid), `process ${pid} is left`);
     assertEquals(await stage.sessionDirectories(), []);
-    await client;
+    assertStringIncludes(await client, "it was stopped");
   });
 
   await t.step("a build killed half-way with the worker is rebuilt, not reused", async () => {

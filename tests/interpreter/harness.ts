@@ -2,6 +2,7 @@
 import { silentLogger } from "../../lib/log.ts";
 import { ForkServer } from "../../lib/interpreter/fork_server.ts";
 import { Interpreter, type InterpreterOptions } from "../../lib/interpreter/interpreter.ts";
+import type { ExecutionResult } from "../../lib/interpreter/outputs.ts";
 import { installRuntime } from "../../lib/interpreter/runtime.ts";
 import { Switchboard } from "../../lib/interpreter/switchboard.ts";
 import type { Manager } from "../../lib/managers/manager.ts";
@@ -33,6 +34,8 @@ export function directManager(python: string): Manager {
 
 /** A fork server and what belongs to it. */
 export class Kernel implements AsyncDisposable {
+  readonly #sessions: Interpreter[] = [];
+
   private constructor(
     readonly directory: string,
     readonly switchboard: Switchboard,
@@ -57,11 +60,15 @@ export class Kernel implements AsyncDisposable {
   /** Forks a session into a fresh working directory. */
   async session(options: Partial<InterpreterOptions> = {}): Promise<Interpreter> {
     const cwd = await Deno.makeTempDir({ dir: this.directory });
-    return await Interpreter.start(this.server, this.switchboard, { cwd, env: {}, ...options });
+    const all = { cwd, env: {}, ...options };
+    const session = await Interpreter.start(this.server, this.switchboard, all);
+    this.#sessions.push(session);
+    return session;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.server[Symbol.asyncDispose]();
+    await Promise.all(this.#sessions.map((session) => session.exited));
     await this.switchboard[Symbol.asyncDispose]();
     await Deno.remove(this.directory, { recursive: true });
   }
@@ -72,6 +79,63 @@ export function textOf(result: { outputs: readonly { type: string }[] }, name: s
   return (result.outputs as { type: string; name?: string; text?: string }[])
     .filter((output) => output.type === "stream" && output.name === name)
     .map((output) => output.text).join("");
+}
+
+/** Both streams of a result and its displays in one line: `out:a|err:b|display_data`. */
+export function orderOf(result: ExecutionResult): string {
+  return result.outputs.map((output) =>
+    output.type === "stream" ? `${output.name.slice(3)}:${output.text.trim()}` : output.type
+  ).join("|");
+}
+
+/** The plain text of a cell's result; fails when the cell failed. */
+export async function valueOf(session: Interpreter, code: string): Promise<string | undefined> {
+  const result = await session.execute(code);
+  if (result.error !== undefined) throw new Error(result.error.traceback.join("\n"));
+  const last = result.outputs.at(-1);
+  return last?.type === "execute_result" ? last.data["text/plain"] as string : undefined;
+}
+
+/** Whether a process lives; one that has ended and waits for its parent does not. */
+export async function alive(pid: number): Promise<boolean> {
+  try {
+    const text = await Deno.readTextFile(`/proc/${pid}/stat`);
+    return !/^[ZX]/.test(text.slice(text.lastIndexOf(")") + 2));
+  } catch {
+    return false;
+  }
+}
+
+/** Waits for something that is about to happen; fails after 20 seconds. */
+export async function until(what: () => boolean | Promise<boolean>): Promise<void> {
+  for (let i = 0; i < 2000; i++) {
+    if (await what()) return;
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  throw new Error("Waited in vain");
+}
+
+/** A test in a session of its own. */
+export type SessionTest = (session: Interpreter, kernel: Kernel) => Promise<void>;
+
+/** Runs tests under the oldest and the newest Python, each in a session of its own. */
+export async function suite(title: string, tests: Record<string, SessionTest>): Promise<void> {
+  for (const python of await edgePythons()) {
+    const version = /python([\d.]+)$/.exec(python)?.[1] ?? python;
+    Deno.test(`${title}, Python ${version}`, async (t) => {
+      await using kernel = await Kernel.start(python);
+      for (const [name, test] of Object.entries(tests)) {
+        await t.step(name, async () => {
+          const session = await kernel.session();
+          try {
+            await test(session, kernel);
+          } finally {
+            await session.kill();
+          }
+        });
+      }
+    });
+  }
 }
 
 /** The oldest and the newest Python of this machine. */

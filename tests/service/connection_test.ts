@@ -12,6 +12,9 @@ import type { ConnectConfig, HyphaServer } from "../../lib/service/hypha_rpc.ts"
 import { guardRejections } from "../../lib/service/rejections.ts";
 import { createSocketGate } from "../../lib/service/socket.ts";
 
+/** No call is running. */
+const settled = () => Promise.resolve();
+
 const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
 async function until(condition: () => boolean, timeout = 5000): Promise<void> {
@@ -78,7 +81,7 @@ function optionsOf(echo: ReturnType<typeof startEcho>, more: Partial<ConnectOpti
     connect: echo.connect,
     register: (server) => {
       registrations.push(server);
-      return Promise.resolve({ id: "ws-1/worker-1:conda" });
+      return Promise.resolve({ id: "ws-1/worker-1:conda", settled });
     },
     onEvent: (event) => events.push(event),
     log: silentLogger,
@@ -157,7 +160,7 @@ Deno.test("connection: a failing registration is tried again too", async () => {
     register: () =>
       ++calls === 2
         ? Promise.reject(new Error("not yet"))
-        : Promise.resolve({ id: `registration ${calls}` }),
+        : Promise.resolve({ id: `registration ${calls}`, settled }),
   });
   await using connection = await connectWorker(options);
   for (const socket of echo.sockets) socket.close();

@@ -1,10 +1,12 @@
 """What Linux offers to keep a process tree together; elsewhere these functions do nothing."""
 
 import ctypes
+import functools
 import os
 import signal
+import subprocess
 import sys
-from typing import List
+from typing import Any, Callable, List
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
@@ -70,3 +72,25 @@ def kill(pid: int, signum: int = signal.SIGKILL) -> None:
         os.kill(pid, signum)
     except (ProcessLookupError, PermissionError):
         pass
+
+
+def before_programs(action: Callable[[], None]) -> None:
+    """Calls ``action`` whenever Python starts a program, so that what was printed comes before its output."""
+    for owner, name in (
+        (os, "system"),
+        (os, "posix_spawn"),
+        (os, "posix_spawnp"),
+        (subprocess.Popen, "_execute_child"),
+    ):
+        original = getattr(owner, name, None)
+        if original is not None:
+            setattr(owner, name, _preceded(original, action))
+
+
+def _preceded(original: Callable[..., Any], action: Callable[[], None]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        action()
+        return original(*args, **kwargs)
+
+    return call

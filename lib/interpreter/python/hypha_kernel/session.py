@@ -188,9 +188,10 @@ class Session:
             _leave_child(failed)
         if failed is not None:
             error = tracebacks.describe(failed)
-            if compiled is None and isinstance(failed, SyntaxError):
+            if compiled is None and error["traceback"][0].startswith("Traceback"):
+                # Nothing has run yet, so there are no frames.
                 del error["traceback"][0]
-            del failed
+            failed = None
         self._done(cell, count, error, time.perf_counter() - started)
 
     def _result(self, value: Any, count: int, namespace: Dict[str, Any]) -> None:
@@ -347,6 +348,7 @@ def main(path: str, request: Header, parent: int) -> int:
     sys.stdin = sys.__stdin__ = open(0, closefd=False)  # type: ignore[misc]
     faulthandler.enable(file=marks.error_fd())
     builtins.input = _no_input
+    processes.before_programs(marks.flush)
     os.register_at_fork(
         before=marks.before_fork,
         after_in_child=lambda: _after_fork([marks, sys.__stdout__, sys.__stderr__, control])

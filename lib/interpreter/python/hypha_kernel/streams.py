@@ -14,8 +14,9 @@ import os
 import select
 import threading
 import time
+from collections import deque
 from contextvars import ContextVar
-from typing import Any, Iterable, List, Optional
+from typing import Any, Deque, Iterable, List, Optional
 
 #: The cell that the running code belongs to; tasks inherit it from the cell that made them.
 CURRENT_CELL = ContextVar("hypha_cell", default="")  # type: ContextVar[str]
@@ -84,7 +85,6 @@ class Marks:
         self._fds = [os.dup(fd) for fd in fds]
         self._lock = threading.RLock()
         self._number = 0
-        self._pid = os.getpid()
         self.critical = Critical()
         #: The running cell: owner of everything that nobody else claims.
         self.active = ""
@@ -107,12 +107,7 @@ class Marks:
         belongs to the owner, a cell or nobody.
         """
         with self:
-            for stream in self.streams:
-                try:
-                    stream.flush_text()
-                except OSError:
-                    # User code has closed the descriptor, and its text has nowhere to go.
-                    pass
+            self.flush()
             self._number += 1
             data = b"\x1e%s:%d:%s:%s\x1e" % (
                 self._nonce.encode("ascii"),
@@ -133,6 +128,15 @@ class Marks:
     def error_fd(self) -> int:
         """A copy of standard error that user code does not know."""
         return self._fds[1]
+
+    def flush(self) -> None:
+        """Sends what the streams hold back."""
+        for stream in self.streams:
+            try:
+                stream.flush()
+            except OSError:
+                # User code has closed the descriptor, and its text has nowhere to go.
+                pass
 
     def before_fork(self) -> None:
         """What has been printed comes before what the child prints, and no helper thread is left running."""
@@ -161,8 +165,9 @@ class OutStream(io.TextIOBase):
         self.mode = "w"
         self._fd = fd
         self._marks = marks
-        self._pid = os.getpid()
-        self._pending = []  # type: List[str]
+        self._in_child = False
+        # Added to without the lock, see write().
+        self._pending = deque()  # type: Deque[str]
         self._size = 0
         self._last_flush = 0.0
         self._flusher = None  # type: Optional[threading.Thread]
@@ -193,25 +198,38 @@ class OutStream(io.TextIOBase):
             raise TypeError("write() argument must be str, not %s" % type(text).__name__)
         if not text:
             return 0
-        if os.getpid() != self._pid:
+        if self._in_child:
             self._write_in_child(text)
             return len(text)
-        with self._marks as marks:
-            cell = CURRENT_CELL.get()
-            if cell and marks.active and cell != marks.active:
-                self._write_for(cell, text)
-                return len(text)
-            marks.order(self)
+        marks = self._marks
+        cell = CURRENT_CELL.get()
+        foreign = cell and marks.active and cell != marks.active
+        # A line goes out at once when the stream was quiet; print() writes its text and its line end apart.
+        due = "\n" in text and time.monotonic() - self._last_flush > INTERVAL
+        if self._flusher and marks.last_stream is self and self._size < LIMIT and not (due or foreign):
+            # Most writes of a cell that prints much come here, and the lock would cost more than the rest.
             self._pending.append(text)
             self._size += len(text)
-            # A line goes out at once when the stream was quiet; print() writes its text and its line end apart.
-            due = "\n" in text and time.monotonic() - self._last_flush > INTERVAL
+            # The thread looks for text once more after it has signed off: one of the two sees the other.
+            if self._flusher:
+                return len(text)
+            text, length = "", len(text)
+        else:
+            length = len(text)
+        with marks:
+            if foreign:
+                self._write_for(cell, text)
+                return length
+            marks.order(self)
+            if text:
+                self._pending.append(text)
+                self._size += length
             if due or self._size >= LIMIT:
                 self.flush_text()
             elif self._flusher is None:
                 self._flusher = threading.Thread(target=self._flush_later, daemon=True)
                 self._flusher.start()
-        return len(text)
+        return length
 
     def _write_in_child(self, text: str) -> None:
         """A forked child writes whole lines, so that several children do not mix theirs."""
@@ -221,10 +239,15 @@ class OutStream(io.TextIOBase):
             self._flush_child()
 
     def _flush_child(self) -> None:
-        data = self._encoder.encode("".join(self._pending))
-        self._pending.clear()
+        write_all(self._fd, self._take_pending())
+
+    def _take_pending(self) -> bytes:
+        # One by one: another thread may add text meanwhile, which must be neither lost nor sent twice.
+        parts = []  # type: List[str]
+        for _ in range(len(self._pending)):
+            parts.append(self._pending.popleft())
         self._size = 0
-        write_all(self._fd, data)
+        return self._encoder.encode("".join(parts))
 
     def _write_for(self, cell: str, text: str) -> None:
         """Text of a task that an earlier cell left behind goes to that cell, not to the running one."""
@@ -237,7 +260,7 @@ class OutStream(io.TextIOBase):
             self.write(line)
 
     def flush(self) -> None:
-        if os.getpid() == self._pid:
+        if not self._in_child:
             self.flush_text()
         elif self._pending:
             self._flush_child()
@@ -246,9 +269,7 @@ class OutStream(io.TextIOBase):
         """Sends what is held back."""
         with self._marks:
             if self._pending:
-                data = self._encoder.encode("".join(self._pending))
-                self._pending.clear()
-                self._size = 0
+                data = self._take_pending()
                 self._last_flush = time.monotonic()
                 write_all(self._fd, data)
 
@@ -258,19 +279,14 @@ class OutStream(io.TextIOBase):
         while quiet < 4:
             stopped = self._stop.wait(INTERVAL)
             with self._marks:
-                if stopped:
+                quiet = 0 if self._pending else quiet + 1
+                if stopped or quiet >= 4:
                     self._flusher = None
-                    return
-                if self._pending:
-                    quiet = 0
-                    try:
-                        self.flush_text()
-                    except OSError:
-                        self._pending.clear()
-                else:
-                    quiet += 1
-                    if quiet >= 4:
-                        self._flusher = None
+                    quiet = 4
+                try:
+                    self.flush_text()
+                except OSError:
+                    self._pending.clear()
 
     def stop_flusher(self) -> None:
         """Sends what is held back and ends the thread that would have done it."""
@@ -287,7 +303,7 @@ class OutStream(io.TextIOBase):
 
     def write_bytes(self, data: bytes) -> None:
         """Bytes written through ``.buffer`` keep their place among the text."""
-        if os.getpid() != self._pid:
+        if self._in_child:
             write_all(self._fd, data)
             return
         with self._marks as marks:
@@ -297,6 +313,7 @@ class OutStream(io.TextIOBase):
 
     def after_fork(self) -> None:
         """In a child the parent's unsent text is not the child's to send."""
+        self._in_child = True
         self._pending.clear()
         self._size = 0
         self._flusher = None

@@ -1,0 +1,62 @@
+import { assertEquals } from "@std/assert";
+import { suite, textOf, until, valueOf } from "./harness.ts";
+
+await suite("tasks", {
+  "await works at the top level": async (session) => {
+    const code =
+      "import asyncio\nasync def f():\n    await asyncio.sleep(0.001)\n    return 5\nawait f()";
+    assertEquals(await valueOf(session, code), "5");
+    assertEquals(await valueOf(session, "x = await f()\nx + 1"), "6");
+    const many = "async with asyncio.Lock():\n    y = [i async for i in gen()]\ny";
+    await session.execute("async def gen():\n    for i in range(3):\n        yield i");
+    assertEquals(await valueOf(session, many), "[0, 1, 2]");
+  },
+  "a task goes on between cells and its output belongs to no later cell": async (_, kernel) => {
+    const background: string[] = [];
+    const session = await kernel.session({
+      onBackground: (name, text) => background.push(`${name}:${text}`),
+    });
+    await session.execute(
+      "import asyncio\ngo = asyncio.Event()\nasync def late():\n    print('early')\n" +
+        "    await go.wait()\n    print('late')\n    await asyncio.sleep(0.01)\n    print('later')\n" +
+        "task = asyncio.ensure_future(late())\nawait asyncio.sleep(0)",
+    );
+    const result = await session.execute(
+      "go.set()\nprint('mine')\nawait asyncio.sleep(0.001)\n'r'",
+    );
+    assertEquals(textOf(result, "stdout"), "mine\n");
+    await until(() => background.join("").includes("later"));
+    assertEquals(background.join("").replaceAll("stdout:", ""), "late\nlater\n");
+    assertEquals(await valueOf(session, "task.done()"), "True");
+    await session.kill();
+  },
+  "output of threads and programs between cells goes to the background": async (_, kernel) => {
+    let background = "";
+    const session = await kernel.session({ onBackground: (_, text) => background += text });
+    const result = await session.execute(
+      "import subprocess, threading\ngo = threading.Event()\n" +
+        "threading.Thread(target=lambda: (go.wait(), print('thread')), daemon=True).start()\n" +
+        "child = subprocess.Popen(['sh', '-c', 'read x; echo child; echo err >&2'], stdin=subprocess.PIPE)\n" +
+        "import asyncio\nloop = asyncio.get_running_loop()\n" +
+        "_h = loop.call_later(0.05, lambda: (go.set(), child.stdin.close()))",
+    );
+    assertEquals(result.outputs, []);
+    await until(() => ["thread", "child", "err"].every((text) => background.includes(text)));
+    await session.kill();
+  },
+  "a task that fails or exits does not end the session": async (session) => {
+    await session.execute(
+      "import asyncio, sys\nasync def bad(): sys.exit(3)\nt = asyncio.ensure_future(bad())",
+    );
+    await session.execute(
+      "async def worse(): raise KeyboardInterrupt\nt = asyncio.ensure_future(worse())",
+    );
+    assertEquals(await valueOf(session, "await asyncio.sleep(0.01)\n1"), "1");
+    assertEquals(await valueOf(session, "2"), "2");
+  },
+  "programs can be awaited": async (session) => {
+    const code = "import asyncio\np = await asyncio.create_subprocess_exec('echo', 'hi', " +
+      "stdout=asyncio.subprocess.PIPE)\nout, _e = await p.communicate()\nout, p.returncode";
+    assertEquals(await valueOf(session, code), "(b'hi\\n', 0)");
+  },
+});
