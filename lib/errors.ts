@@ -43,6 +43,14 @@ const KINDS = {
     name: "WorkerError",
     suggestion: "Stop sessions that are not needed, or use another worker.",
   },
+  session_busy: {
+    name: "WorkerError",
+    suggestion: "Wait until the running cell ends, or interrupt it.",
+  },
+  execution_cancelled: {
+    name: "WorkerError",
+    suggestion: "The execution was cancelled before it began; run it again if you need it.",
+  },
   queue_full: {
     name: "WorkerError",
     suggestion: "Wait for earlier executions of this session to end, then call again.",

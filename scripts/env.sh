@@ -28,4 +28,8 @@ if [ -n "$DENO" ]; then
 fi
 # The home directory of whoever runs this is left alone, and need not exist.
 DENO_DIR=${DENO_DIR:-$TOOLS/cache/deno}
-export ROOT TOOLS DENO DENO_DIR PATH
+# Certificates the machine's operator has added, as behind a proxy: Deno and npm do not look for them by themselves.
+DENO_TLS_CA_STORE=${DENO_TLS_CA_STORE:-mozilla,system}
+_bundle=/etc/ssl/certs/ca-certificates.crt
+if [ -z "${NODE_EXTRA_CA_CERTS:-}" ] && [ -f "$_bundle" ]; then export NODE_EXTRA_CA_CERTS=$_bundle; fi
+export ROOT TOOLS DENO DENO_DIR DENO_TLS_CA_STORE PATH

@@ -46,7 +46,8 @@ setup_deno() {
     command -v npm >/dev/null || die "Deno $DENO_MINIMUM or newer is needed: put deno or npm on PATH"
     mkdir -p "$TOOLS/deno"
     export npm_config_cache="${npm_config_cache:-$TOOLS/cache/npm}"
-    (cd "$TOOLS/deno" && npm install --silent --no-audit --no-fund --prefix . "deno@$DENO_PINNED" >&2)
+    (cd "$TOOLS/deno" && npm install --loglevel=error --no-audit --no-fund --no-update-notifier --prefix . "deno@$DENO_PINNED" >&2) ||
+      die "npm cannot install deno@$DENO_PINNED; its own message is above"
     . "$ROOT/scripts/env.sh"
   fi
   [ -n "$DENO" ] && deno_is_good "$DENO" || die "Deno $DENO_MINIMUM or newer is needed, found '${DENO:-none}'"

@@ -5,7 +5,13 @@ import type { Exit, ForkedProcess, ForkServer } from "./fork_server.ts";
 import { FrameDecoder, FrameWriter, type Header } from "./frames.ts";
 import { Merge, type StreamName } from "./merge.ts";
 import type { ExecutionError, ExecutionResult, LiveOutput } from "./outputs.ts";
-import { close, type Connection, firstFrame, type Switchboard } from "./switchboard.ts";
+import {
+  close,
+  type Connection,
+  firstFrame,
+  remainingText,
+  type Switchboard,
+} from "./switchboard.ts";
 import { Utf8Stream } from "./utf8.ts";
 
 /** What a session's process is started with. */
@@ -18,6 +24,8 @@ export interface InterpreterOptions {
   variables?: Readonly<Record<string, unknown>>;
   /** `sys.argv`. @default `[""]` */
   argv?: readonly string[];
+  /** Limits the process sets on itself: bytes, seconds, counts. */
+  limits?: Readonly<Record<string, number>>;
   /** Text that belongs to no running cell: background threads, tasks, processes. Must not block. */
   onBackground?: (name: StreamName, text: string) => void;
 }
@@ -28,6 +36,12 @@ export interface ExecuteOptions {
   filename?: string;
   /** Runs without counting, without result, and without a trace in the history. */
   silent?: boolean;
+  /** Whether the cell is counted and its input and result remembered. @default true */
+  storeHistory?: boolean;
+  /** Environment variables for this cell only; `null` removes one. */
+  env?: Readonly<Record<string, string | null>>;
+  /** Answers `input()`; rejects when there is no answer. @default `input()` fails at once */
+  onInput?: ((prompt: string, password: boolean) => Promise<string>) | undefined;
   /** Time after which the cell is interrupted (milliseconds). @default none */
   timeout?: number | undefined;
   /** Interrupts the cell. */
@@ -45,10 +59,12 @@ const KILL_AFTER = 5000;
 const DRAIN_TIME = 1000;
 const START_TIMEOUT = 30_000;
 const READ_SIZE = 256 * 1024;
+const ROLES = ["control", "stdout", "stderr"] as const;
 
 interface Running {
   readonly cell: string;
   readonly collector: Collector;
+  readonly onInput: ExecuteOptions["onInput"];
   readonly done: PromiseWithResolvers<Header | undefined>;
 }
 
@@ -76,6 +92,11 @@ export class Interpreter {
   #cells = 0;
   /** Interrupts on their way; a cell is over only when none can hit the next one. */
   #interrupts: Promise<void>[] = [];
+  readonly #questions = new Map<
+    string,
+    { resolve: (value: unknown) => void; reject: (error: Error) => void }
+  >();
+  #killed = false;
 
   private constructor(
     server: ForkServer,
@@ -117,9 +138,7 @@ export class Interpreter {
     const nonce = crypto.randomUUID().replaceAll("-", "");
     const ended = new AbortController();
     const giveUp = AbortSignal.any([ended.signal, server.gone, AbortSignal.timeout(START_TIMEOUT)]);
-    const expected = (["control", "stdout", "stderr"] as const).map((role) =>
-      switchboard.expect(token, role, giveUp)
-    );
+    const expected = ROLES.map((role) => switchboard.expect(token, role, giveUp));
     const connections = Promise.all(expected);
     connections.catch(() => {});
     let process: ForkedProcess | undefined;
@@ -131,6 +150,7 @@ export class Interpreter {
         env: options.env,
         variables: options.variables ?? {},
         argv: options.argv ?? [""],
+        limits: options.limits ?? {},
       });
       process.exited.then((exit) => ended.abort(new Error(`it ended with ${describeExit(exit)}`)));
       const [control, stdout, stderr] = await connections;
@@ -149,13 +169,20 @@ export class Interpreter {
     } catch (error) {
       ended.abort(new Error("the session could not be started"));
       if (process !== undefined) await server.signal(id, "SIGKILL");
-      for (const one of await Promise.allSettled(expected)) {
-        if (one.status === "fulfilled") close(one.value.conn);
+      let output = "";
+      for (const [at, one] of (await Promise.allSettled(expected)).entries()) {
+        if (one.status !== "fulfilled") continue;
+        if (ROLES[at] === "stderr") output = await remainingText(one.value);
+        close(one.value.conn);
       }
       if (error instanceof WorkerError) throw error;
+      const exit = await process?.exited;
+      const reason = exit === undefined || exit.signal === "SIGKILL"
+        ? messageOf(error)
+        : `it ended with ${describeExit(exit)}`;
       throw new WorkerError(
         "interpreter_failed",
-        `Cannot start a Python session: ${messageOf(error)}`,
+        `Cannot start a Python session: ${reason}${output === "" ? "" : `\n${output}`}`,
         { cause: error },
       );
     }
@@ -185,6 +212,7 @@ export class Interpreter {
         onOutput: options.onOutput,
         ...(options.outputLimit === undefined ? {} : { limit: options.outputLimit }),
       }),
+      onInput: options.onInput,
       done: Promise.withResolvers<Header | undefined>(),
     };
     this.#running = running;
@@ -198,7 +226,10 @@ export class Interpreter {
           cell,
           code,
           ...(options.filename === undefined ? {} : { filename: options.filename }),
-          ...(options.silent === undefined ? {} : { silent: options.silent }),
+          silent: options.silent ?? false,
+          store_history: options.storeHistory ?? true,
+          env: options.env ?? {},
+          input: options.onInput !== undefined,
         }).catch(() => {
           // The process is gone; its exit ends the cell.
         });
@@ -229,13 +260,54 @@ export class Interpreter {
   /** Interrupts the running cell and everything it started (SIGINT); without a running cell nothing happens. */
   async interrupt(): Promise<void> {
     if (this.#running === undefined) return;
-    const sent = this.#server.signal(this.#id, "SIGINT");
+    // The signal reaches running code; the frame a cell that has not begun when the signal comes.
+    const sent = Promise.all([
+      this.#server.signal(this.#id, "SIGINT"),
+      this.#writer.send({ op: "interrupt", cell: this.#running.cell }).catch(() => {}),
+    ]).then(() => {});
     this.#interrupts.push(sent);
     await sent;
   }
 
+  /**
+   * Asks about the session: `complete`, `inspect` or `variables`. Waits while a cell keeps Python busy.
+   *
+   * Throws `session_busy` when there is no answer in time, `session_dead` when the process ends.
+   */
+  async ask(what: string, params: Header, timeout: number): Promise<unknown> {
+    const id = crypto.randomUUID();
+    const { promise, resolve, reject } = Promise.withResolvers<unknown>();
+    const dead = () =>
+      reject(
+        new WorkerError("session_dead", "Cannot ask the session: its Python process has ended"),
+      );
+    const timer = setTimeout(
+      () =>
+        reject(
+          new WorkerError("session_busy", "Cannot ask the session: Python is busy with a cell"),
+        ),
+      timeout,
+    );
+    this.#questions.set(id, { resolve, reject });
+    this.exited.then(dead);
+    try {
+      if (this.#exit !== undefined) dead();
+      else this.#writer.send({ ...params, op: "ask", what, id }).catch(dead);
+      return await promise;
+    } finally {
+      clearTimeout(timer);
+      this.#questions.delete(id);
+    }
+  }
+
+  /** Whether the process was killed from here. */
+  get killed(): boolean {
+    return this.#killed;
+  }
+
   /** Kills the process and everything it started, and waits for its end. */
   async kill(): Promise<void> {
+    this.#killed ||= this.#exit === undefined;
     await this.#server.signal(this.#id, "SIGKILL");
     await this.exited;
   }
@@ -308,10 +380,29 @@ export class Interpreter {
   }
 
   #takeControl(frame: Header): void {
+    if (frame.op === "answer") {
+      const question = this.#questions.get(String(frame.id));
+      if (frame.failure === undefined) question?.resolve(frame.value);
+      else question?.reject(new Error(String(frame.failure)));
+      return;
+    }
     const running = this.#running;
     if (running === undefined || frame.cell !== running.cell) return;
     if (frame.op === "done") running.done.resolve(frame);
+    else if (frame.op === "input") this.#askClient(running, frame);
     else running.collector.control(frame);
+  }
+
+  /** Passes a question of `input()` to the client of the cell, and its answer back. */
+  #askClient({ cell, onInput }: Running, frame: Header): void {
+    const answered = onInput?.(String(frame.prompt ?? ""), frame.password === true) ??
+      Promise.reject(new Error("nobody is asked"));
+    answered.then(
+      (value) => ({ value: String(value) }),
+      (error) => ({ value: null, reason: messageOf(error) }),
+    ).then((reply) => this.#writer.send({ op: "input_reply", cell, ...reply })).catch(() => {
+      // The process is gone.
+    });
   }
 }
 

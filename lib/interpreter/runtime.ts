@@ -7,6 +7,9 @@ import cells from "./python/hypha_kernel/cells.py" with { type: "text" };
 import display from "./python/hypha_kernel/display.py" with { type: "text" };
 import forkServer from "./python/hypha_kernel/fork_server.py" with { type: "text" };
 import inlineFigures from "./python/hypha_kernel/inline_figures.py" with { type: "text" };
+import asking from "./python/hypha_kernel/asking.py" with { type: "text" };
+import introspection from "./python/hypha_kernel/introspection.py" with { type: "text" };
+import limits from "./python/hypha_kernel/limits.py" with { type: "text" };
 import processes from "./python/hypha_kernel/processes.py" with { type: "text" };
 import session from "./python/hypha_kernel/session.py" with { type: "text" };
 import streams from "./python/hypha_kernel/streams.py" with { type: "text" };
@@ -20,6 +23,9 @@ const FILES: Readonly<Record<string, string>> = {
   "hypha_kernel/display.py": display,
   "hypha_kernel/fork_server.py": forkServer,
   "hypha_kernel/inline_figures.py": inlineFigures,
+  "hypha_kernel/asking.py": asking,
+  "hypha_kernel/introspection.py": introspection,
+  "hypha_kernel/limits.py": limits,
   "hypha_kernel/processes.py": processes,
   "hypha_kernel/session.py": session,
   "hypha_kernel/streams.py": streams,

@@ -105,6 +105,7 @@ export class Switchboard implements AsyncDisposable {
 
   /** Closes the socket; connections handed out stay open. */
   async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#closed) return;
     this.#closed = true;
     this.#listener.close();
     for (const conn of this.#greeting) close(conn);
@@ -124,6 +125,21 @@ export function close(conn: Deno.Conn): void {
       throw error;
     }
   }
+}
+
+/** What a process that has ended left unread on a connection; its end is what matters. */
+export async function remainingText({ conn, rest }: Connection): Promise<string> {
+  const decoder = new TextDecoder();
+  const buffer = new Uint8Array(65536);
+  let text = decoder.decode(rest, { stream: true });
+  try {
+    for (let count = await conn.read(buffer); count !== null; count = await conn.read(buffer)) {
+      text = (text + decoder.decode(buffer.subarray(0, count), { stream: true })).slice(-4000);
+    }
+  } catch {
+    // Broken by the end of the process: what has arrived is all there is.
+  }
+  return text.trimEnd();
 }
 
 /** Waits for the first frame on a connection; closes it when the signal fires. */

@@ -13,25 +13,12 @@ import time
 import types
 from typing import Any, Dict, List, Optional
 
-from . import FOLDER, cells, processes, tracebacks
+from . import FOLDER, cells, introspection, limits, processes, tracebacks
+from .asking import Questions
 from .display import DisplayHandle, Publisher, bundle
 from .inline_figures import BACKEND_MODULE, Figures
 from .streams import CURRENT_CELL, Marks, OutStream, write_all
 from .wire import Channel, Header, encode
-
-
-class InputNotAvailable(RuntimeError):
-    """``input()`` was called where nobody can answer."""
-
-
-# Shown by its bare name in tracebacks.
-InputNotAvailable.__module__ = "builtins"
-
-
-def _no_input(prompt: object = "") -> str:
-    raise InputNotAvailable(
-        "input() is not available here: nobody is asked. Put the value into the code, or read it from a file."
-    )
 
 
 class Session:
@@ -47,11 +34,15 @@ class Session:
         self._task = None  # type: Optional[asyncio.Task[None]]
         self._in_user_code = False
         self._interrupted = False
+        #: The cell that is about to start, and whether an interrupt came before its code could be reached.
+        self._starting = None  # type: Optional[str]
+        self._interrupt_early = False
         self._pid = os.getpid()
         # What `_`, `__` and `___` were set to last: user code that sets one itself keeps it.
         self._recent = ["", "", ""]  # type: List[Any]
         self.publisher = Publisher(self._publish)
         self.figures = Figures(self._show_figure)
+        self.questions = Questions(control, self._publish, self._postpone)
         self.module = self._make_main(request)
 
     # Setting up
@@ -74,6 +65,7 @@ class Session:
         )
         module.__dict__.update(request.get("variables") or {})
         sys.modules["__main__"] = module
+        self._given = list(module.__dict__)
         return module
 
     def run(self) -> int:
@@ -110,14 +102,44 @@ class Session:
         if op == "execute":
             self._queue.append(header)
             self._next()
+        elif op == "interrupt":
+            self._interrupt_cell(header["cell"])
+        elif op == "ask":
+            self._answer(header)
         elif op == "shutdown":
             processes.kill_group(os.getpgrp(), signal.SIGTERM)
             os._exit(0)
 
+    def _postpone(self, headers: List[Header]) -> None:
+        """Frames that came while a cell waited for an answer are handled when the loop runs again."""
+        for header in headers:
+            self._loop.call_soon(self._handle, header)
+
+    def _answer(self, header: Header) -> None:
+        """Answers a question about the session; a failure is an answer too."""
+        namespace = self.module.__dict__
+        try:
+            what = header["what"]
+            if what == "complete":
+                value = introspection.complete(namespace, header["code"], header["cursor"])  # type: Any
+            elif what == "inspect":
+                value = introspection.describe(
+                    namespace, header["code"], header["cursor"], header["detail"]
+                )
+            else:
+                value = introspection.variables(namespace, self._given)
+            answer = {"value": value}
+        except BaseException as failure:
+            answer = {"failure": "%s: %s" % (type(failure).__name__, failure)}
+        with self._marks:
+            self._control.send({"op": "answer", "id": header["id"], **answer})
+
     def _next(self) -> None:
         if self._task is None and self._queue:
-            self._interrupted = False
-            self._task = self._loop.create_task(self._execute(self._queue.pop(0)))
+            request = self._queue.pop(0)
+            self._interrupted = self._interrupt_early = False
+            self._starting = request["cell"]
+            self._task = self._loop.create_task(self._execute(request))
             self._task.add_done_callback(self._finished)
 
     def _finished(self, task: "asyncio.Task[None]") -> None:
@@ -152,27 +174,36 @@ class Session:
         cell = request["cell"]
         code = request["code"]
         silent = bool(request.get("silent"))
+        store = not silent and request.get("store_history") is not False
+        if signal.getsignal(signal.SIGINT) != self._on_interrupt:
+            # An earlier cell, or a library in it, has put in another: no cell may be out of reach.
+            signal.signal(signal.SIGINT, self._on_interrupt)
         CURRENT_CELL.set(cell)
         self._marks.active = cell
         self._marks.put("s", cell)
         started = time.perf_counter()
-        if not silent:
+        if store:
             self._count += 1
         count = self._count
+        self.questions.cell = cell if request.get("input") else None
         filename = request.get("filename") or "<cell %d>" % count
         namespace = self.module.__dict__
-        if not silent:
+        if store:
             namespace["In"].append(code) if isinstance(namespace.get("In"), list) else None
+        restore = change_environment(request.get("env") or {})
         error = None  # type: Optional[Dict[str, Any]]
         failed = None  # type: Optional[BaseException]
         compiled = None  # type: Optional[cells.Cell]
         try:
             self._in_user_code = True
+            self._starting = None
             try:
+                if self._interrupt_early:
+                    raise KeyboardInterrupt
                 compiled = self._compiler.compile(code, filename)
                 has_result, value = await cells.run(compiled, namespace)
                 if has_result and not silent:
-                    self._result(value, count, namespace)
+                    self._result(value, count, namespace, store)
                 self.figures.flush()
             finally:
                 self._in_user_code = False
@@ -186,6 +217,8 @@ class Session:
             failed = failure
         if os.getpid() != self._pid:
             _leave_child(failed)
+        self.questions.cell = None
+        change_environment(restore)
         if failed is not None:
             error = tracebacks.describe(failed)
             if compiled is None and error["traceback"][0].startswith("Traceback"):
@@ -194,9 +227,18 @@ class Session:
             failed = None
         self._done(cell, count, error, time.perf_counter() - started)
 
-    def _result(self, value: Any, count: int, namespace: Dict[str, Any]) -> None:
+    def _result(self, value: Any, count: int, namespace: Dict[str, Any], store: bool) -> None:
         _flush_c_streams()
         data, metadata = bundle(value)
+        if store:
+            self._remember(value, count, namespace)
+        if data:
+            self._publish(
+                {"op": "result", "data": data, "metadata": metadata, "execution_count": count}
+            )
+
+    def _remember(self, value: Any, count: int, namespace: Dict[str, Any]) -> None:
+        """``_``, ``__``, ``___``, ``_N`` and ``Out``; names the user has taken stay the user's."""
         names = ("_", "__", "___")
         owned = [namespace.get(name, old) is old for name, old in zip(names, self._recent)]
         if not hasattr(builtins, "_") and all(owned):
@@ -206,10 +248,6 @@ class Session:
         outs = namespace.get("Out")
         if isinstance(outs, dict):
             outs[count] = value
-        if data:
-            self._publish(
-                {"op": "result", "data": data, "metadata": metadata, "execution_count": count}
-            )
 
     def _done(
         self, cell: str, count: int, error: Optional[Dict[str, Any]], seconds: float
@@ -237,6 +275,8 @@ class Session:
         """SIGINT: raises where user code runs, cancels the cell where it waits, does nothing between cells."""
         if os.getpid() != self._pid:
             raise KeyboardInterrupt
+        if self._starting is not None:
+            self._interrupt_early = True
         if not self._in_user_code or self._task is None:
             return
         self._interrupted = True
@@ -247,6 +287,14 @@ class Session:
             return
         raise KeyboardInterrupt
 
+    def _interrupt_cell(self, cell: str) -> None:
+        """The worker's word beside the signal, for a cell that the signal came too early for."""
+        if self._starting == cell:
+            self._interrupt_early = True
+        elif self._marks.active == cell and not self._interrupted:
+            self._interrupted = True
+            self._cancel()
+
     def _cancel(self) -> None:
         if self._task is not None and self._in_user_code:
             self._task.cancel()
@@ -254,20 +302,38 @@ class Session:
 
 def _place(frame: Optional[types.FrameType]) -> str:
     """What an interrupt met: the ``cell`` itself, ``other`` user code (a task, a callback), or the ``loop``."""
-    running = "loop"
+    user_code = kernel = False
     while frame is not None:
         if frame.f_code in _CELL_CODE:
             return "cell"
-        if frame.f_globals.get("__name__") == "asyncio.events":
-            # A handle of the loop runs: the kernel's own handles must not be torn.
-            return running
-        running = "loop" if frame.f_code.co_filename.startswith(FOLDER) else "other"
+        module = str(frame.f_globals.get("__name__"))
+        if module == "asyncio.events":
+            # A handle of the loop runs: neither the kernel's own nor the loop's bookkeeping must be torn.
+            return "other" if user_code and not kernel else "loop"
+        kernel = frame.f_code.co_filename.startswith(FOLDER)
+        user_code = user_code or not module.startswith(_MACHINERY)
         frame = frame.f_back
     return "loop"
 
 
+#: Modules whose code the event loop runs on its own account.
+_MACHINERY = ("asyncio.", "concurrent.futures", "selectors", "weakref", "hypha_kernel")
+
+
 # The cell itself, and what follows it: formatting the result calls user code too.
 _CELL_CODE = (cells.run.__code__, Session._execute.__code__)
+
+
+def change_environment(changes: Dict[str, Optional[str]]) -> Dict[str, Optional[str]]:
+    """Sets and (with ``None``) removes environment variables; returns the changes that undo it."""
+    undo = {}  # type: Dict[str, Optional[str]]
+    for name, value in changes.items():
+        undo[name] = os.environ.get(name)
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+    return undo
 
 
 def _flush_c_streams() -> None:
@@ -330,11 +396,7 @@ def main(path: str, request: Header, parent: int) -> int:
     _connect_output(path, token, "stdout", 1)
     _connect_output(path, token, "stderr", 2)
     control = Channel.connect(path, token, "control")
-    for name, value in request["env"].items():
-        if value is None:
-            os.environ.pop(name, None)
-        else:
-            os.environ[name] = value
+    change_environment(request["env"])
     os.environ.setdefault("MPLBACKEND", "module://" + BACKEND_MODULE)
     if hasattr(time, "tzset"):
         time.tzset()
@@ -347,13 +409,14 @@ def main(path: str, request: Header, parent: int) -> int:
     sys.stderr = sys.__stderr__ = OutStream("stderr", 2, marks)  # type: ignore[assignment,misc]
     sys.stdin = sys.__stdin__ = open(0, closefd=False)  # type: ignore[misc]
     faulthandler.enable(file=marks.error_fd())
-    builtins.input = _no_input
     processes.before_programs(marks.flush)
     os.register_at_fork(
         before=marks.before_fork,
         after_in_child=lambda: _after_fork([marks, sys.__stdout__, sys.__stderr__, control])
     )
+    limits.apply(request.get("limits") or {})
     session = Session(control, marks, request)
+    session.questions.install()
     session.figures.install()
     return session.run()
 
