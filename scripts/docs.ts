@@ -9,7 +9,8 @@ import { dirname, fromFileUrl, join } from "@std/path";
 import { environmentNames, type Option, RUN_OPTIONS, START_OPTIONS } from "../lib/cli/options.ts";
 import { errorKinds } from "../lib/errors.ts";
 import type { JsonSchema, Method, Parameter } from "../lib/worker/method.ts";
-import { type MethodContext, workerMethods } from "../lib/worker/methods.ts";
+import type { MethodContext } from "../lib/worker/method_support.ts";
+import { workerMethods } from "../lib/worker/methods.ts";
 
 const root = dirname(dirname(fromFileUrl(import.meta.url)));
 

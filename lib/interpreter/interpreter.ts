@@ -1,6 +1,7 @@
 /** One session's Python process: runs one cell at a time, interrupts it, and reports its end. */
 import { messageOf, WorkerError } from "../errors.ts";
 import { Collector } from "./collector.ts";
+import { deathError, describeExit, Escalation } from "./escalation.ts";
 import type { Exit, ForkedProcess, ForkServer } from "./fork_server.ts";
 import { FrameDecoder, FrameWriter, type Header } from "./frames.ts";
 import { Merge, type StreamName } from "./merge.ts";
@@ -52,9 +53,6 @@ export interface ExecuteOptions {
   outputLimit?: number;
 }
 
-/** Time an interrupted cell gets before the interrupt is repeated, and before its process is killed. */
-const REPEAT_INTERRUPT = 1000;
-const KILL_AFTER = 5000;
 /** After the process has ended its last output is awaited this long (milliseconds). */
 const DRAIN_TIME = 1000;
 const START_TIMEOUT = 30_000;
@@ -239,7 +237,7 @@ export class Interpreter {
       await Promise.all(this.#interrupts);
       const outputs = running.collector.finish();
       const error = frame === undefined
-        ? deathError(this.#exit!, this.#lastError, stop.reason)
+        ? deathError(this.#exit!, this.#lastError, stop.reason, this.#killed)
         : stop.explain(frame.error as ExecutionError | null);
       return {
         status: error === undefined ? "ok" : "error",
@@ -404,89 +402,4 @@ export class Interpreter {
       // The process is gone.
     });
   }
-}
-
-/** Ends a cell that must not go on: interrupt, interrupt again, kill. */
-class Escalation {
-  /** Why the cell was stopped. */
-  reason: "timeout" | "cancelled" | undefined;
-  readonly #interpreter: Interpreter;
-  readonly #timeout: number | undefined;
-  readonly #signal: AbortSignal | undefined;
-  readonly #timers: ReturnType<typeof setTimeout>[] = [];
-  readonly #onAbort = () => this.#stop("cancelled");
-  #ended = false;
-
-  constructor(interpreter: Interpreter, options: ExecuteOptions) {
-    this.#interpreter = interpreter;
-    this.#timeout = options.timeout;
-    this.#signal = options.signal;
-    if (options.timeout !== undefined) this.#later(options.timeout, () => this.#stop("timeout"));
-    if (options.signal?.aborted) this.#stop("cancelled");
-    else options.signal?.addEventListener("abort", this.#onAbort, { once: true });
-  }
-
-  #stop(reason: "timeout" | "cancelled"): void {
-    if (this.#ended || this.reason !== undefined) return;
-    this.reason = reason;
-    this.#interpreter.interrupt();
-    this.#later(REPEAT_INTERRUPT, () => this.#interpreter.interrupt());
-    this.#later(KILL_AFTER, () => this.#interpreter.kill());
-  }
-
-  #later(milliseconds: number, action: () => void): void {
-    this.#timers.push(setTimeout(() => this.#ended || action(), milliseconds));
-  }
-
-  /** The cell is over. */
-  end(): void {
-    this.#ended = true;
-    for (const timer of this.#timers) clearTimeout(timer);
-    this.#signal?.removeEventListener("abort", this.#onAbort);
-  }
-
-  /** The error of the cell, seen in the light of why it was stopped. A cell that ended well stays so. */
-  explain(error: ExecutionError | null): ExecutionError | undefined {
-    if (error === null) return undefined;
-    if (this.reason !== "timeout" || error.ename !== "KeyboardInterrupt") return error;
-    const evalue = timeoutMessage(this.#timeout!) + "; its variables are kept";
-    return {
-      ename: "TimeoutError",
-      evalue,
-      traceback: [...error.traceback.slice(0, -1), `TimeoutError: ${evalue}`],
-    };
-  }
-}
-
-function timeoutMessage(milliseconds: number): string {
-  return `The cell was interrupted after ${milliseconds / 1000} seconds`;
-}
-
-/** How a process ended, in words. */
-export function describeExit(exit: Exit): string {
-  return exit.signal === null ? `exit code ${exit.code}` : `signal ${exit.signal}`;
-}
-
-function deathError(
-  exit: Exit,
-  lastError: string,
-  reason: "timeout" | "cancelled" | undefined,
-): ExecutionError {
-  if (reason !== undefined && exit.signal === "SIGKILL") {
-    const evalue = `The cell did not react to the ${
-      reason === "timeout" ? "interrupt at its timeout" : "interrupt"
-    }, so its Python process was killed; all variables are lost`;
-    const ename = reason === "timeout" ? "TimeoutError" : "KeyboardInterrupt";
-    return { ename, evalue, traceback: [`${ename}: ${evalue}`] };
-  }
-  const hint = exit.signal === "SIGKILL" ? " (out of memory, or killed from outside)" : "";
-  const evalue = `The Python process ended with ${
-    describeExit(exit)
-  }${hint} while the cell was running`;
-  const tail = lastError.trimEnd();
-  return {
-    ename: "DeadKernelError",
-    evalue,
-    traceback: [...(tail === "" ? [] : tail.split("\n").slice(-20)), `DeadKernelError: ${evalue}`],
-  };
 }

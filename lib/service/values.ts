@@ -155,8 +155,12 @@ export function readArguments(
     if (raw === undefined || raw === null) {
       if (parameter.required) problem = new ArgumentProblem(name, `argument "${name}" is missing`);
     } else if (parameter.callback) {
-      if (typeof raw === "function") result[name] = wrap(raw as RemoteFunction);
-      else {
+      if (typeof raw === "function") {
+        const remote = raw as RemoteFunction;
+        result[name] = parameter.answers
+          ? async (message: unknown) => await remote(toWire(message))
+          : wrap(remote);
+      } else {
         problem = new ArgumentProblem(
           name,
           `argument "${name}" must be a function, not ${typeName(raw)}`,

@@ -29,10 +29,15 @@ export interface Parameter {
   readonly required?: boolean;
   /** Whether it is a function the caller wants called while the method runs. */
   readonly callback?: boolean;
+  /** Whether the callback's answer is wanted; the handler gets an {@linkcode Ask}. */
+  readonly answers?: boolean;
 }
 
 /** Receives messages while a method runs. Never blocks, never throws; the service throttles it. */
 export type Notify = (message: unknown) => void;
+
+/** Asks the caller while a method runs; rejects when the caller fails or is gone. */
+export type Ask = (message: unknown) => Promise<unknown>;
 
 /** What a handler gets besides its arguments. */
 export interface Call {
@@ -42,7 +47,7 @@ export interface Call {
   readonly signal: AbortSignal;
 }
 
-/** Arguments by name. Parameters marked `callback` hold a {@linkcode Notify} or `undefined`. */
+/** Arguments by name. Parameters marked `callback` hold a {@linkcode Notify} (or {@linkcode Ask}) or `undefined`. */
 export type Arguments = Readonly<Record<string, unknown>>;
 
 /** One method of the worker. */

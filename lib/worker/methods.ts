@@ -5,33 +5,17 @@
 import { hasCode, WorkerError } from "../errors.ts";
 import type { ProgressSink } from "../progress.ts";
 import { checkOperator, checkOwner, mayUse } from "./access.ts";
+import { controlMethods } from "./control_methods.ts";
 import { compileManifest } from "./compile.ts";
 import { LOG_TYPES, type LogType } from "./session_log.ts";
-import type { Arguments, Call, JsonSchema, Method, Notify, Parameter } from "./method.ts";
+import type { Arguments, Ask, JsonSchema, Method, Notify, Parameter } from "./method.ts";
 import { codeResult, executionResult, sessionInfo } from "./results.ts";
-import type { Session } from "./session.ts";
-import { fullSessionId, prepareStart, type StartContext } from "./start_method.ts";
-import type { Worker } from "./worker.ts";
-
-/** What the methods act on. */
-export interface MethodContext extends StartContext {
-  readonly worker: Worker;
-  /** Called by `shutdown` when all sessions have ended. */
-  readonly onShutdown: () => void;
-}
+import { prepareStart } from "./start_method.ts";
+import { environmentOf, type MethodContext, SESSION_ID, sessionOf } from "./method_support.ts";
 
 /** Default time of an execution, as in the reference worker (seconds). */
 const EXECUTE_TIMEOUT = 30;
 
-const SESSION_ID: Parameter = {
-  name: "session_id",
-  required: true,
-  schema: {
-    type: "string",
-    description: "Id of the session, as start returned it.",
-    examples: ["my-workspace/my-session"],
-  },
-};
 const PROGRESS: Parameter = {
   name: "progress_callback",
   callback: true,
@@ -47,22 +31,6 @@ function progressOf(args: Arguments): ProgressSink {
   return notify ?? (() => {});
 }
 
-/**
- * Ids belong to workspaces: one without a workspace means a session of the caller's own, so that tenants who choose
- * the same id do not meet.
- */
-function sessionOf(
-  context: MethodContext,
-  args: Arguments,
-  { caller }: Call,
-  action: string,
-): Session {
-  const id = fullSessionId(args.session_id as string, caller.workspace);
-  const session = context.worker.anySession(id);
-  checkOwner(caller, session.request.workspace, `${action} session ${id}`);
-  return session;
-}
-
 /** The methods of a worker. */
 export function workerMethods(context: MethodContext): Method[] {
   return [
@@ -72,6 +40,7 @@ export function workerMethods(context: MethodContext): Method[] {
     executeCode(context),
     stop(context),
     getLogs(context),
+    ...controlMethods(context),
     ...inspection(context),
     ...administration(context),
   ];
@@ -185,6 +154,18 @@ function execute(context: MethodContext): Method {
             description: "Seconds until the code is interrupted; 0 for no limit.",
             default: EXECUTE_TIMEOUT,
           },
+          env: {
+            type: "object",
+            description: "Environment variables for this execution only; null removes one.",
+            additionalProperties: true,
+          },
+          silent: { type: "boolean", description: "No result, no trace in the history." },
+          store_history: {
+            type: "boolean",
+            description: "Count and remember the cell.",
+            default: true,
+          },
+          execution_id: { type: "string", description: "Name for cancel. Default: generated." },
         }),
       },
       PROGRESS,
@@ -193,15 +174,30 @@ function execute(context: MethodContext): Method {
         callback: true,
         schema: { description: "Called with each output while the code runs." },
       },
+      {
+        name: "input_callback",
+        callback: true,
+        answers: true,
+        schema: {
+          description:
+            "Called with {prompt, password} when the code asks for input; returns the line.",
+        },
+      },
     ],
     handler: async (args, call) => {
       const session = sessionOf(context, args, call, "execute in");
-      const timeout = timeoutOf(args.config as Record<string, unknown> | undefined);
+      const config = args.config as Record<string, unknown> | undefined;
+      const ask = args.input_callback as Ask | undefined;
       const progress = progressOf(args);
       progress({ type: "info", message: "Executing code in Jupyter kernel..." });
       const result = await session.execute({
         code: args.script as string,
-        timeout,
+        timeout: timeoutOf(config),
+        silent: config?.silent === true,
+        storeHistory: config?.store_history !== false,
+        env: environmentOf(config?.env, "config.env"),
+        executionId: (config?.execution_id as string | null | undefined) ?? undefined,
+        onInput: ask && (async (prompt, password) => String(await ask({ prompt, password }))),
         // A caller that goes away does not stop its cell: the session's state is the work of many cells.
         onOutput: args.output_callback as Notify | undefined,
       });

@@ -7,7 +7,8 @@
 import { join } from "@std/path";
 import { ensureDir } from "@std/fs";
 import { WorkerError } from "../errors.ts";
-import { describeExit, Interpreter, type InterpreterOptions } from "../interpreter/interpreter.ts";
+import { describeExit } from "../interpreter/escalation.ts";
+import { Interpreter, type InterpreterOptions } from "../interpreter/interpreter.ts";
 import type { ExecutionResult, LiveOutput } from "../interpreter/outputs.ts";
 import type { Switchboard } from "../interpreter/switchboard.ts";
 import type { Logger } from "../log.ts";
@@ -41,7 +42,21 @@ export interface ExecuteRequest {
   timeout?: number | undefined;
   signal?: AbortSignal | undefined;
   onOutput?: ((output: LiveOutput) => void) | undefined;
+  /** Answers `input()`. */
+  onInput?: ((prompt: string, password: boolean) => Promise<string>) | undefined;
+  silent?: boolean;
+  storeHistory?: boolean;
+  /** Environment variables for this execution only. */
+  env?: Readonly<Record<string, string | null>>;
+  /** Name under which it can be cancelled. @default a random one */
+  executionId?: string | undefined;
 }
+
+/** Result of an execution, with the name it could be cancelled by. */
+export type SessionResult = ExecutionResult & { execution_id: string };
+
+/** Time Python has to answer a question about the session (milliseconds). */
+const ASK_TIMEOUT = 10_000;
 
 /** A session of this worker. */
 export class Session {
@@ -60,6 +75,8 @@ export class Session {
   #ending: Promise<void> | undefined;
   #started: Promise<void> | undefined;
   #lastActive: Date;
+  #replacing: Promise<void> | undefined;
+  readonly #executions = new Map<string, AbortController>();
 
   /** A session that has not been started. */
   constructor(options: SessionOptions) {
@@ -159,6 +176,8 @@ export class Session {
     const interpreter = await Interpreter.start(kernel.server, this.#options.switchboard, options);
     interpreter.exited.then((exit) => {
       if (this.#interpreter !== interpreter || this.#state !== "running") return;
+      // One that was killed from here is replaced at once.
+      if (interpreter.killed) return;
       this.#state = "dead";
       this.log.add("error", `The Python process ended with ${describeExit(exit)}`);
       this.#queue.cancelAll(this.#deadError());
@@ -167,7 +186,7 @@ export class Session {
   }
 
   /** Queues an execution and runs it when its turn comes. Errors of the code are results. */
-  async execute(request: ExecuteRequest): Promise<ExecutionResult> {
+  async execute(request: ExecuteRequest): Promise<SessionResult> {
     if (this.#state === "dead") throw this.#deadError();
     if (this.#interpreter === undefined || this.#state === "stopped" || this.#state === "failed") {
       throw new WorkerError(
@@ -175,17 +194,91 @@ export class Session {
         `Cannot execute in session ${this.id}: it is ${this.#state}`,
       );
     }
-    return await this.#queue.run(() => this.#run(request), request.signal);
+    const id = request.executionId ?? crypto.randomUUID();
+    if (this.#executions.has(id)) {
+      throw new WorkerError(
+        "invalid_argument",
+        `Cannot execute: there is an execution ${JSON.stringify(id)} already`,
+        { context: { argument: "config.execution_id" } },
+      );
+    }
+    const cancel = new AbortController();
+    const signal = request.signal
+      ? AbortSignal.any([request.signal, cancel.signal])
+      : cancel.signal;
+    this.#executions.set(id, cancel);
+    try {
+      const result = await this.#queue.run(() => this.#run({ ...request, signal }), signal);
+      return { ...result, execution_id: id };
+    } finally {
+      this.#executions.delete(id);
+    }
+  }
+
+  /** Takes an execution out of the queue, or interrupts it when it runs. Whether there was one. */
+  cancel(executionId: string): boolean {
+    const execution = this.#executions.get(executionId);
+    execution?.abort(
+      new WorkerError(
+        "execution_cancelled",
+        `Execution ${executionId} of session ${this.id} was cancelled before it began`,
+      ),
+    );
+    return execution !== undefined;
+  }
+
+  /** Interrupts what runs now, as Ctrl-C does. Whether something ran. */
+  async interrupt(): Promise<boolean> {
+    const interpreter = this.#interpreter;
+    if (interpreter === undefined || !interpreter.busy) return false;
+    await interpreter.interrupt();
+    return true;
+  }
+
+  /** Replaces Python by a fresh process: same id, files and environment, no variables. Queued calls are refused. */
+  async restart(): Promise<void> {
+    if (this.#kernel === undefined || (this.#state !== "running" && this.#state !== "dead")) {
+      throw new WorkerError(
+        "session_not_ready",
+        `Cannot restart session ${this.id}: it is ${this.#state}`,
+      );
+    }
+    this.#queue.cancelAll(
+      new WorkerError("execution_cancelled", `Session ${this.id} was restarted`),
+    );
+    await (this.#replacing ??= this.#replace().finally(() => this.#replacing = undefined));
+    this.log.add("info", "Session restarted");
+  }
+
+  async #replace(): Promise<void> {
+    await this.#interpreter?.kill();
+    // Ended meanwhile: nobody wants another process.
+    if (this.#abort.signal.aborted) return;
+    this.#interpreter = await this.#newInterpreter();
+    this.#state = "running";
+    if (this.#abort.signal.aborted) await this.#interpreter.kill();
+  }
+
+  /** Asks Python: `complete`, `inspect` or `variables`. */
+  async ask(what: string, params: Record<string, unknown>): Promise<unknown> {
+    if (this.#state === "dead") throw this.#deadError();
+    if (this.#interpreter === undefined) {
+      throw new WorkerError(
+        "session_not_ready",
+        `Cannot ask session ${this.id}: it is ${this.#state}`,
+      );
+    }
+    return await this.#interpreter.ask(what, params, ASK_TIMEOUT);
   }
 
   async #run(request: ExecuteRequest): Promise<ExecutionResult> {
+    await this.#replacing;
     const interpreter = this.#interpreter!;
     if (interpreter.exit !== undefined) throw this.#deadError();
     this.#lastActive = this.#options.now();
-    const result = await interpreter.execute(request.code, {
-      ...(request.filename === undefined ? {} : { filename: request.filename }),
-      timeout: request.timeout,
-      signal: request.signal,
+    const { code, executionId: _id, ...options } = request;
+    const result = await interpreter.execute(code, {
+      ...options,
       onOutput: (output) => {
         if (output.type === "stream") this.log.write(output.name, output.text);
         request.onOutput?.(output);
@@ -193,6 +286,11 @@ export class Session {
     });
     this.#lastActive = this.#options.now();
     if (result.error !== undefined) this.log.add("error", result.error.traceback.join("\n"));
+    if (interpreter.killed && this.#interpreter === interpreter && this.#state === "running") {
+      // It did not react to its interrupt: the session goes on with a fresh process.
+      await (this.#replacing ??= this.#replace().finally(() => this.#replacing = undefined));
+      this.log.add("info", "The Python process was replaced; all variables are lost");
+    }
     return result;
   }
 
@@ -216,6 +314,7 @@ export class Session {
     this.#abort.abort(reason);
     this.#queue.cancelAll(reason);
     await this.#interpreter?.kill();
+    await this.#replacing?.catch(() => {});
     await this.#started;
     await this.#release();
     this.log.add("info", "Session stopped");

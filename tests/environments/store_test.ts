@@ -1,4 +1,10 @@
-import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertRejects,
+  assertStringIncludes,
+} from "@std/assert";
 import { join } from "@std/path";
 import { exists } from "@std/fs";
 import { WorkerError } from "../../lib/errors.ts";
@@ -203,7 +209,7 @@ Deno.test("pip requirements are installed, and facts are written down", async ()
   await until(async () => (await readMeta(path))?.size !== undefined, "the size is known");
   const meta = await readMeta(path);
   assertEquals(meta?.spec, wanted);
-  assertEquals(meta?.python, "3.11.7");
+  assertMatch(meta?.python ?? "", /^3\.11\.\d+$/);
   assertEquals(meta?.manager, { kind: "mamba", version: "2.8.1" });
   assertEquals(
     meta?.packages.find((record) => record.name === "toy-a"),

@@ -1,0 +1,94 @@
+/** Methods that act on a running session: interrupt, cancel, restart, and the questions of editors. */
+import type { Method, Parameter } from "./method.ts";
+import { type MethodContext, SESSION_ID, sessionOf } from "./method_support.ts";
+
+const CODE: Parameter = {
+  name: "code",
+  required: true,
+  schema: { type: "string", description: "The code in the editor." },
+};
+const CURSOR: Parameter = {
+  name: "cursor_pos",
+  schema: {
+    type: "integer",
+    minimum: 0,
+    description: "Position of the cursor in characters. Default: the end of the code.",
+  },
+};
+
+/** Interrupt, cancel, restart, complete, inspect, variables. */
+export function controlMethods(context: MethodContext): Method[] {
+  return [
+    {
+      name: "interrupt",
+      description:
+        "Interrupts what runs in a session, as Ctrl-C does; variables stay. Returns {interrupted}.",
+      parameters: [SESSION_ID],
+      handler: async (args, call) => ({
+        interrupted: await sessionOf(context, args, call, "interrupt").interrupt(),
+      }),
+    },
+    {
+      name: "cancel",
+      description:
+        "Takes an execution out of its session's queue, or interrupts it when it runs. Returns {cancelled}.",
+      parameters: [SESSION_ID, {
+        name: "execution_id",
+        required: true,
+        schema: { type: "string", description: "As given to execute in config.execution_id." },
+      }],
+      handler: (args, call) => {
+        const session = sessionOf(context, args, call, "cancel an execution of");
+        return Promise.resolve({ cancelled: session.cancel(args.execution_id as string) });
+      },
+    },
+    {
+      name: "restart",
+      description:
+        "Replaces a session's Python by a fresh process: same id, files and environment, no variables. Also for " +
+        "a session whose process has died.",
+      parameters: [SESSION_ID],
+      handler: async (args, call) => {
+        await sessionOf(context, args, call, "restart").restart();
+        return null;
+      },
+    },
+    {
+      name: "complete",
+      description:
+        "Completes code at a position. Returns {matches, cursor_start, cursor_end, metadata}.",
+      parameters: [SESSION_ID, CODE, CURSOR],
+      handler: async (args, call) => {
+        const code = args.code as string;
+        const cursor = (args.cursor_pos as number | undefined) ?? code.length;
+        return await sessionOf(context, args, call, "complete code in").ask("complete", {
+          code,
+          cursor,
+        });
+      },
+    },
+    {
+      name: "inspect",
+      description:
+        "Tells about the object at a position: signature, type, documentation. Returns {found, data}.",
+      parameters: [SESSION_ID, CODE, CURSOR, {
+        name: "detail_level",
+        schema: { type: "integer", enum: [0, 1], default: 0, description: "1 adds the source." },
+      }],
+      handler: async (args, call) => {
+        const code = args.code as string;
+        const cursor = (args.cursor_pos as number | undefined) ?? code.length;
+        const detail = (args.detail_level as number | undefined) ?? 0;
+        const session = sessionOf(context, args, call, "inspect code in");
+        return await session.ask("inspect", { code, cursor, detail });
+      },
+    },
+    {
+      name: "list_variables",
+      description: "Lists a session's variables: name, type, a short value, and length or shape.",
+      parameters: [SESSION_ID],
+      handler: async (args, call) =>
+        await sessionOf(context, args, call, "list the variables of").ask("variables", {}),
+    },
+  ];
+}

@@ -1,0 +1,142 @@
+import { Stage } from "./stage.ts";
+
+Deno.test("clients control their sessions", async (t) => {
+  await using stage = await Stage.start();
+  const python = (body: string) =>
+    stage.python(`
+server = await connect()
+w = await server.get_service("conda-worker")
+async def running(id, code, **more):
+    begun = asyncio.Event()
+    call = asyncio.ensure_future(w.execute(id, "print('begun', flush=True)\\n" + code, output_callback=lambda o: begun.set(), **more))
+    await asyncio.wait_for(begun.wait(), 30)
+    return call
+${body}`);
+  await python(`await w.start(config("s"))`);
+
+  await t.step("interrupt ends the running cell and keeps the variables", async () => {
+    await python(`
+check(await w.interrupt("s") == {"interrupted": False})
+call = await running("s", "kept = 1\\nwhile True: pass", config={"timeout": 0})
+check(await w.interrupt("s") == {"interrupted": True})
+check((await call)["error"]["ename"] == "KeyboardInterrupt")
+call = await running("s", "import asyncio; await asyncio.sleep(1000)", config={"timeout": 0})
+await w.interrupt("s")
+check((await call)["error"]["ename"] == "KeyboardInterrupt")
+check(stdout(await w.execute("s", "print(kept)")) == "1\\n")`);
+  });
+
+  await t.step(
+    "a queued execution can be cancelled, and a running one is interrupted",
+    async () => {
+      await python(`
+call = await running("s", "while True: pass", config={"timeout": 0, "execution_id": "one"})
+queued = asyncio.ensure_future(w.execute("s", "never = 1", {"execution_id": "two"}))
+last = asyncio.ensure_future(w.execute("s", "print('never' in globals())", {"execution_id": "three"}))
+while (await w.get_session_info("s"))["pending_executions"] < 3: await asyncio.sleep(0.02)
+check(await w.cancel("s", "two") == {"cancelled": True})
+check("cancelled" in await fails(queued))
+check(await w.cancel("s", "one") == {"cancelled": True})
+check((await call)["error"]["ename"] == "KeyboardInterrupt")
+result = await last
+check(stdout(result) == "False\\n" and result["execution_id"] == "three", result)
+check(await w.cancel("s", "one") == {"cancelled": False})`);
+    },
+  );
+
+  await t.step("the queue is bounded, with a clear refusal", async () => {
+    await python(`
+call = await running("s", "while True: pass", config={"timeout": 0})
+calls = [asyncio.ensure_future(w.execute("s", "1", {"execution_id": "q%d" % n})) for n in range(70)]
+refused = [c for c in asyncio.as_completed(calls[-6:])]
+errors = [await fails(c) for c in refused]
+check(all("64 executions" in e for e in errors), errors)
+await w.interrupt("s")
+results = await asyncio.gather(*calls[:64])
+check(all(r["status"] == "ok" for r in results))`);
+  });
+
+  await t.step(
+    "restart gives a fresh namespace under the same id, also after a crash",
+    async () => {
+      await python(`
+await w.execute("s", "x = 1\\nopen('file', 'w').close()")
+call = await running("s", "while True: pass", config={"timeout": 0})
+await w.restart("s")
+result = await call
+check(result["state_lost"] and "restarted" in result["error"]["evalue"], result)
+check(stdout(await w.execute("s", "import os; print('x' in globals(), os.path.exists('file'))")) == "False True\\n")
+await w.execute("s", "import os; os._exit(5)")
+check("exit code 5" in await fails(w.execute("s", "1")))
+await w.restart("s")
+check(stdout(await w.execute("s", "print(1)")) == "1\\n")`);
+    },
+  );
+
+  await t.step(
+    "a cell that ignores its interrupt is killed, and the session goes on afresh",
+    async () => {
+      await python(`
+code = "y = 1\\nwhile True:\\n    try:\\n        while True: pass\\n    except KeyboardInterrupt: print(0)"
+result = await w.execute("s", code, {"timeout": 0.3})
+check(result["error"]["ename"] == "TimeoutError" and result.get("state_lost"), result)
+check(stdout(await w.execute("s", "print('y' in globals())")) == "False\\n")
+check((await w.get_session_info("s"))["status"] == "running")`);
+    },
+  );
+
+  await t.step("input asks the client, and fails at once without one", async () => {
+    await python(`
+asked = []
+def answer(question):
+    asked.append(question)
+    return "forty two"
+async def aanswer(question):
+    await asyncio.sleep(0.01)
+    return "secret"
+result = await w.execute("s", "print(input('value? ').split())", input_callback=answer)
+check(stdout(result) == "['forty', 'two']\\n", result)
+check(dict(asked[0]) == {"prompt": "value? ", "password": False}, asked)
+result = await w.execute("s", "import getpass; print(len(getpass.getpass()))", input_callback=aanswer)
+check(stdout(result) == "6\\n", result)
+def broken(question): raise ValueError("no idea")
+result = await w.execute("s", "input()", input_callback=broken)
+check(result["error"]["ename"] == "EOFError", result)
+result = await w.execute("s", "input()")
+check(result["error"]["ename"] == "InputNotAvailable", result)
+async def slow(question): await asyncio.sleep(1000)
+result = await w.execute("s", "input()", {"timeout": 0.5}, input_callback=slow)
+check(result["error"]["ename"] == "TimeoutError", result)
+check(stdout(await w.execute("s", "import sys; print(repr(sys.stdin.read()))")) == "''\\n")`);
+  });
+
+  await t.step("variables of one execution, silent cells, and cells without history", async () => {
+    await python(`
+show = "import os; print(os.environ.get('ONCE'), 'HOME' in os.environ)"
+check(stdout(await w.execute("s", show, {"env": {"ONCE": "1", "HOME": None}})) == "1 False\\n")
+check(stdout(await w.execute("s", show)) == "None True\\n")
+check("not a name" in await fails(w.execute("s", "1", {"env": {"A=B": "1"}})))
+before = (await w.execute("s", "1"))["execution_count"]
+result = await w.execute("s", "quiet = 5\\nquiet", {"silent": True})
+check(result["outputs"] == [], result)
+result = await w.execute("s", "quiet", {"store_history": False})
+check(result["outputs"][0]["data"]["text/plain"] == "5", result)
+check((await w.execute("s", "1"))["execution_count"] == before + 1)`);
+  });
+
+  await t.step("completion, inspection and the list of variables", async () => {
+    await python(`
+await w.execute("s", "def documented(a, b=2):\\n    'Adds things.'\\n    return a + b\\nnumbers = [1, 2, 3]")
+result = await w.complete("s", "docum")
+check(result["matches"] == ["documented"] and result["cursor_start"] == 0 and result["cursor_end"] == 5, result)
+result = await w.complete("s", "x = numbers.app + 1", 15)
+check("append" in "".join(result["matches"]), result)
+result = await w.inspect("s", "documented(1)", 3)
+check(result["found"] and "Adds things." in result["data"]["text/plain"] and "(a, b=2)" in result["data"]["text/plain"], result)
+check("return a + b" in (await w.inspect("s", "documented", 3, 1))["data"]["text/plain"])
+check(not (await w.inspect("s", "nothing_here"))["found"])
+variables = {v["name"]: v for v in await w.list_variables("s")}
+check(variables["numbers"]["type"] == "list" and variables["numbers"]["length"] == 3, variables)
+check("display" not in variables and "hypha_config" not in variables, variables)`);
+  });
+});
