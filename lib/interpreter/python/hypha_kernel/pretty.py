@@ -1,0 +1,438 @@
+"""Plain text of values, in the layout that IPython gives them, for values with and without ``_repr_pretty_``.
+
+A value is a tree of groups. A group stays on its line when it fits; else each of its breakable places becomes a
+line end, outermost groups first. The methods of ``Printer`` are those that ``_repr_pretty_(printer, cycle)`` of
+user code calls, so their names are IPython's.
+"""
+
+import datetime
+import inspect
+import os
+import re
+import types
+from collections import deque
+from contextlib import contextmanager
+from typing import Any, Callable, Deque, Dict, Iterable, Iterator, List, Optional, Tuple
+
+#: Longest plain text of one value (characters).
+MAX_TEXT = 1000000
+#: Most elements of one container that are shown.
+MAX_ELEMENTS = 1000
+#: Width of a line (characters).
+WIDTH = 79
+
+TypePrinter = Callable[[Any, "Printer", bool], Any]
+
+
+class _Full(Exception):
+    """The text is long enough."""
+
+
+class _Group:
+    def __init__(self, depth: int) -> None:
+        self.depth = depth
+        self.breaks = deque()  # type: Deque[_Piece]
+        self.broken = False
+
+
+class _Piece:
+    """Text, or (with a group) a place where the line may end."""
+
+    def __init__(self, text: str, indentation: int = 0, group: Optional[_Group] = None) -> None:
+        self.text = text
+        self.indentation = indentation
+        self.group = group
+
+
+class Printer:
+    """Lays out one value. Reaching the limit of the text raises ``_Full``, which ``plain_text`` expects."""
+
+    def __init__(self, type_printers: Dict[type, TypePrinter], deferred: Dict[Tuple[str, str], TypePrinter]) -> None:
+        self._type_printers = type_printers
+        self._deferred = deferred
+        self._written = []  # type: List[str]
+        self._room = MAX_TEXT
+        self._buffer = deque()  # type: Deque[_Piece]
+        self._groups = [_Group(0)]
+        self._waiting = [[self._groups[0]]]  # type: List[List[_Group]]
+        self.stack = []  # type: List[int]
+        self.output = self
+        self.output_width = 0
+        self.buffer_width = 0
+        self.indentation = 0
+        self.max_width = WIDTH
+        self.max_seq_length = MAX_ELEMENTS
+        self.newline = "\n"
+        self.verbose = False
+
+    # Writing
+
+    def write(self, text: str) -> None:
+        """Adds finished text."""
+        self._room -= len(text)
+        self._written.append(text)
+        if self._room < 0:
+            raise _Full
+
+    def value(self) -> str:
+        """What has been written."""
+        return "".join(self._written)
+
+    def _emit(self, piece: _Piece) -> None:
+        group = piece.group
+        if group is not None:
+            group.breaks.popleft()
+            if group.broken:
+                self.write(self.newline + " " * piece.indentation)
+                self.output_width = piece.indentation
+                return
+            if not group.breaks:
+                self._forget(group)
+        self.write(piece.text)
+        self.output_width += len(piece.text)
+
+    def _forget(self, group: _Group) -> None:
+        if group in self._waiting[group.depth]:
+            self._waiting[group.depth].remove(group)
+
+    def _next_group(self) -> Optional[_Group]:
+        """The outermost group that still can be broken."""
+        for level in self._waiting:
+            for group in reversed(level):
+                if group.breaks:
+                    level.remove(group)
+                    group.broken = True
+                    return group
+            for group in level:
+                group.broken = True
+            del level[:]
+        return None
+
+    def _break(self, group: _Group) -> None:
+        while group.breaks:
+            self._pop()
+        while self._buffer and self._buffer[0].group is None:
+            self._pop()
+
+    def _pop(self) -> None:
+        piece = self._buffer.popleft()
+        self.buffer_width -= len(piece.text)
+        self._emit(piece)
+
+    def _fit(self) -> None:
+        while self.max_width < self.output_width + self.buffer_width:
+            group = self._next_group()
+            if group is None:
+                return
+            self._break(group)
+
+    # What printers of types call
+
+    def text(self, text: str) -> None:
+        """Adds text that is not broken."""
+        if self._buffer:
+            self._buffer.append(_Piece(text))
+            self.buffer_width += len(text)
+            self._fit()
+        else:
+            self.write(text)
+            self.output_width += len(text)
+
+    def breakable(self, sep: str = " ") -> None:
+        """Adds a place where the line may end; a separator stands there when it does not."""
+        group = self._groups[-1]
+        if group.broken:
+            self._new_line()
+        else:
+            piece = _Piece(sep, self.indentation, group)
+            group.breaks.append(piece)
+            self._buffer.append(piece)
+            self.buffer_width += len(sep)
+            self._fit()
+
+    def break_(self) -> None:
+        """Ends the line."""
+        group = self._next_group()
+        if group is not None:
+            self._break(group)
+        self._new_line()
+
+    def _new_line(self) -> None:
+        self.flush()
+        self.write(self.newline + " " * self.indentation)
+        self.output_width = self.indentation
+
+    def flush(self) -> None:
+        """Writes what waits for its line to be decided."""
+        while self._buffer:
+            self._pop()
+
+    def begin_group(self, indent: int = 0, open: str = "") -> None:
+        """Begins a group, with what opens it and how far its lines are indented."""
+        if open:
+            self.text(open)
+        group = _Group(self._groups[-1].depth + 1)
+        self._groups.append(group)
+        while len(self._waiting) <= group.depth:
+            self._waiting.append([])
+        self._waiting[group.depth].append(group)
+        self.indentation += indent
+
+    def end_group(self, dedent: int = 0, close: str = "") -> None:
+        """Ends a group, with what closes it."""
+        self.indentation -= dedent
+        group = self._groups.pop()
+        if not group.breaks:
+            self._forget(group)
+        if close:
+            self.text(close)
+
+    @contextmanager
+    def group(self, indent: int = 0, open: str = "", close: str = "") -> Iterator[None]:
+        """A group as a context."""
+        self.begin_group(indent, open)
+        try:
+            yield
+        finally:
+            self.end_group(indent, close)
+
+    @contextmanager
+    def indent(self, indent: int) -> Iterator[None]:
+        """Indents what is printed inside."""
+        self.indentation += indent
+        try:
+            yield
+        finally:
+            self.indentation -= indent
+
+    def _enumerate(self, items: Iterable[Any]) -> Iterator[Tuple[int, Any]]:
+        for index, item in enumerate(items):
+            if self.max_seq_length and index >= self.max_seq_length:
+                self.text(",")
+                self.breakable()
+                self.text("...")
+                return
+            yield index, item
+
+    def pretty(self, value: Any) -> None:
+        """Adds a value: by the printer of its type, its ``_repr_pretty_``, or its ``repr``."""
+        cycle = id(value) in self.stack
+        self.stack.append(id(value))
+        self.begin_group()
+        try:
+            self._printer_of(value)(value, self, cycle)
+        finally:
+            self.end_group()
+            self.stack.pop()
+
+    def _printer_of(self, value: Any) -> TypePrinter:
+        for cls in _mro(value):
+            printer = self._type_printers.get(cls)
+            if printer is None:
+                key = (getattr(cls, "__module__", None), getattr(cls, "__name__", None))
+                printer = self._deferred.get(key)  # type: ignore[arg-type]
+            if printer is not None:
+                return printer
+            if "_repr_pretty_" in cls.__dict__ and callable(cls._repr_pretty_):  # type: ignore[attr-defined]
+                return cls._repr_pretty_  # type: ignore[attr-defined, no-any-return]
+            if cls is not object and callable(cls.__dict__.get("__repr__")):
+                return by_repr
+        return by_address
+
+
+def _mro(value: Any) -> Tuple[type, ...]:
+    try:
+        return value.__class__.__mro__  # type: ignore[no-any-return]
+    except Exception:
+        return type(value).__mro__
+
+
+def by_repr(value: Any, printer: Printer, _cycle: bool = False) -> None:
+    """The value's own ``repr``; its lines keep their places below each other."""
+    if type(value) in (str, bytes) and len(value) > MAX_TEXT:
+        text = repr(value[:MAX_TEXT])
+    else:
+        text = repr(value)
+    with printer.group():
+        for index, line in enumerate(text.splitlines()):
+            if index:
+                printer.break_()
+            printer.text(line)
+
+
+def by_address(value: Any, printer: Printer, cycle: bool) -> None:
+    """An object that has no ``repr`` of its own."""
+    if type(value).__repr__ is not object.__repr__:
+        by_repr(value, printer)
+        return
+    with printer.group(1, "<", ">"):
+        printer.pretty(type(value))
+        printer.text(" at 0x%x" % id(value) + (" ..." if cycle else ""))
+
+
+def _sequence(opening: str, closing: str) -> TypePrinter:
+    def show(value: Any, printer: Printer, cycle: bool) -> None:
+        if cycle:
+            printer.text(opening + "..." + closing)
+            return
+        if isinstance(value, (set, frozenset)):
+            if not value:
+                printer.text(type(value).__name__ + "()")
+                return
+            items = _ordered(value) if len(value) < printer.max_seq_length else value  # type: Any
+        else:
+            items = value
+        with printer.group(len(opening), opening, closing):
+            for index, item in printer._enumerate(items):
+                if index:
+                    printer.text(",")
+                    printer.breakable()
+                printer.pretty(item)
+            if isinstance(value, tuple) and len(value) == 1:
+                printer.text(",")
+
+    return show
+
+
+def _ordered(items: Iterable[Any]) -> List[Any]:
+    """Sets have no order worth keeping; a predictable one is better."""
+    for key in (None, str):
+        try:
+            return sorted(items, key=key)  # type: ignore[type-var, arg-type]
+        except Exception:
+            continue
+    return list(items)
+
+
+def _mapping(opening: str, closing: str) -> TypePrinter:
+    def show(value: Any, printer: Printer, cycle: bool) -> None:
+        if cycle:
+            printer.text("{...}")
+            return
+        with printer.group(len(opening), opening, closing):
+            for index, key in printer._enumerate(value.keys()):
+                if index:
+                    printer.text(",")
+                    printer.breakable()
+                printer.pretty(key)
+                printer.text(": ")
+                printer.pretty(value[key])
+
+    return show
+
+
+class _Raw:
+    def __init__(self, text: str) -> None:
+        self.raw = text
+
+    def _repr_pretty_(self, printer: Printer, _cycle: bool) -> None:
+        printer.text(self.raw)
+
+
+def _call(printer: Printer, name: str, args: Iterable[Any], named: Optional[Dict[str, Any]] = None) -> None:
+    """A value in the form of the call that makes it."""
+    with printer.group(len(name) + 1, name + "(", ")"):
+        for index, (key, arg) in enumerate([("", arg) for arg in args] + list((named or {}).items())):
+            if index:
+                printer.text(",")
+                printer.breakable()
+            prefix = key + "=" if key else ""
+            with printer.group(len(prefix), prefix):
+                printer.pretty(arg)
+
+
+def _made_by(arguments: Callable[[Any], Tuple[List[Any], Dict[str, Any]]], name: str = "") -> TypePrinter:
+    def show(value: Any, printer: Printer, cycle: bool) -> None:
+        args, named = ([_Raw("...")], {}) if cycle else arguments(value)
+        _call(printer, name or type(value).__name__, args, named)
+
+    return show
+
+
+def _exception(value: Any, printer: Printer, _cycle: bool) -> None:
+    cls = type(value)
+    name = cls.__qualname__ if cls.__module__ == "builtins" else "%s.%s" % (cls.__module__, cls.__qualname__)
+    _call(printer, name, value.args)
+
+
+def _class(value: Any, printer: Printer, _cycle: bool) -> None:
+    if [cls for cls in type(value).__mro__ if "__repr__" in vars(cls)][:1] != [type]:
+        by_repr(value, printer)
+        return
+    module = getattr(value, "__module__", None)
+    name = value.__qualname__
+    printer.text(name if module in (None, "builtins") else "%s.%s" % (module, name))
+
+
+def _function(value: Any, printer: Printer, _cycle: bool) -> None:
+    name = getattr(value, "__qualname__", value.__name__)
+    if value.__module__ and value.__module__ != "builtins":
+        name = "%s.%s" % (value.__module__, name)
+    try:
+        name += str(inspect.signature(value))
+    except ValueError:
+        pass
+    printer.text("<function %s>" % name)
+
+
+def _pattern(value: Any, printer: Printer, _cycle: bool) -> None:
+    text = repr(value.pattern)
+    args = [_Raw("r" + text.replace("\\\\", "\\"))]
+    names = ("IGNORECASE", "LOCALE", "MULTILINE", "DOTALL", "UNICODE", "VERBOSE", "DEBUG")
+    flags = ["re." + name for name in names if value.flags & getattr(re, name)]
+    _call(printer, "re.compile", args + ([_Raw("|".join(flags))] if value.flags else []))
+
+
+def _super(value: Any, printer: Printer, _cycle: bool) -> None:
+    with printer.group(8, "<super: ", ">"):
+        printer.pretty(value.__thisclass__)
+        printer.text(",")
+        printer.breakable()
+        printer.pretty(value.__self__)
+
+
+def standard_printers() -> Dict[type, TypePrinter]:
+    """The printers of built-in types."""
+    printers = {
+        tuple: _sequence("(", ")"),
+        list: _sequence("[", "]"),
+        set: _sequence("{", "}"),
+        frozenset: _sequence("frozenset({", "})"),
+        dict: _mapping("{", "}"),
+        types.MappingProxyType: _mapping("mappingproxy({", "})"),
+        type(os.environ): _mapping("environ{", "}"),
+        type(re.compile("")): _pattern,
+        type: _class,
+        types.FunctionType: _function,
+        types.BuiltinFunctionType: _function,
+        types.SimpleNamespace: _made_by(lambda value: ([], value.__dict__), "namespace"),
+        super: _super,
+        BaseException: _exception,
+    }  # type: Dict[type, TypePrinter]
+    by = (int, float, str, bytes, range, slice, types.MethodType, datetime.datetime, datetime.timedelta)
+    printers.update({cls: by_repr for cls in by})
+    return printers
+
+
+def standard_deferred() -> Dict[Tuple[str, str], TypePrinter]:
+    """The printers of types that are known by name."""
+    return {
+        ("collections", "defaultdict"): _made_by(lambda value: ([value.default_factory, dict(value)], {})),
+        ("collections", "OrderedDict"): _made_by(lambda value: ([list(value.items())] if value else [], {})),
+        ("collections", "deque"): _made_by(
+            lambda value: ([list(value)], {} if value.maxlen is None else {"maxlen": value.maxlen})
+        ),
+        ("collections", "Counter"): _made_by(lambda value: ([dict(value.most_common())] if value else [], {})),
+        ("collections", "UserList"): _made_by(lambda value: ([value.data], {})),
+    }
+
+
+def plain_text(value: Any, printers: Dict[type, TypePrinter], deferred: Dict[Tuple[str, str], TypePrinter]) -> str:
+    """The text of a value, cut when it is too long."""
+    printer = Printer(printers, deferred)
+    try:
+        printer.pretty(value)
+        printer.flush()
+        return printer.value()
+    except _Full:
+        return printer.value()[:MAX_TEXT] + "…"
