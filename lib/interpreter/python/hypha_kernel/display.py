@@ -1,122 +1,30 @@
-"""Rich results: MIME bundles in IPython's order, and the display functions cells use."""
+"""The display functions that cells use: ``display``, ``update_display``, ``clear_output``, ``DisplayHandle``."""
 
-import base64
-import inspect
-import pprint
-import traceback
 import uuid
 from typing import Any, Callable, Dict, Optional, Tuple
 
-Bundle = Dict[str, Any]
+from .formatters import Bundle, DisplayFormatter, encodable
+from .pretty import MAX_TEXT  # noqa: F401  part of this module's face
 
-_METHODS = [
-    ("text/html", "_repr_html_"),
-    ("text/markdown", "_repr_markdown_"),
-    ("image/svg+xml", "_repr_svg_"),
-    ("image/png", "_repr_png_"),
-    ("image/jpeg", "_repr_jpeg_"),
-    ("text/latex", "_repr_latex_"),
-    ("application/json", "_repr_json_"),
-    ("application/javascript", "_repr_javascript_"),
-    ("application/pdf", "_repr_pdf_"),
-]
-
-#: Objects that answer to every name (mocks, proxies) also answer to this one, and are not asked further.
-_CANARY = "_hypha_canary_method_should_not_exist_"
-
-#: Longest plain text of one value (characters).
-MAX_TEXT = 1000000
+#: Makes the bundles of everything that is shown; user code may register functions with it.
+FORMATTER = DisplayFormatter()
 
 
-def _method(value: Any, name: str) -> Optional[Callable[..., Any]]:
-    """A display method of a value; classes themselves and objects that fake attributes have none."""
-    if inspect.isclass(value):
-        return None
-    try:
-        if getattr(value, _CANARY, None) is not None:
-            return None
-        method = getattr(value, name, None)
-    except Exception:
-        return None
-    return method if callable(method) else None
-
-
-def _encodable(data: Any) -> Any:
-    return base64.b64encode(data).decode("ascii") if isinstance(data, (bytes, bytearray)) else data
-
-
-def _split(answer: Any) -> Tuple[Any, Any]:
-    if isinstance(answer, tuple) and len(answer) == 2 and isinstance(answer[1], dict):
-        return answer
-    return answer, None
-
-
-def _guarded(call: Callable[[], Any]) -> Any:
-    """A formatter that fails says so on standard error and never fails the cell."""
-    try:
-        return call()
-    except Exception:
-        traceback.print_exc()
-        return None
-
-
-def _plain(value: Any) -> str:
-    try:
-        if type(value) in (dict, list, tuple, set, frozenset):
-            text = pprint.pformat(value, width=79, **_PPRINT)
-        else:
-            text = repr(value)
-        if not isinstance(text, str):
-            text = str(text)
-    except Exception as error:
-        traceback.print_exc()
-        text = "<%s object: repr() failed with %s>" % (type(value).__name__, type(error).__name__)
-    return text if len(text) <= MAX_TEXT else text[:MAX_TEXT] + "…"
-
-
-_PPRINT = {"sort_dicts": False}  # type: Dict[str, Any]
-
-
-def _figure_png(value: Any) -> Optional[bytes]:
-    """The PNG of a matplotlib figure, which has no ``_repr_png_`` of its own."""
-    for cls in type(value).__mro__:
-        if cls.__module__ == "matplotlib.figure" and cls.__name__ == "Figure":
-            from .inline_figures import figure_png
-
-            return figure_png(value)
-    return None
-
-
-def bundle(value: Any) -> Tuple[Bundle, Bundle]:
+def bundle(value: Any, include: Any = None, exclude: Any = None) -> Tuple[Bundle, Bundle]:
     """The MIME bundle of a value and its metadata. An empty bundle: the value displayed itself."""
-    data = {}  # type: Bundle
-    metadata = {}  # type: Bundle
-    itself = _method(value, "_ipython_display_")
-    if itself is not None:
-        shown = _guarded(lambda: (itself(), True)[1])  # type: ignore[misc]
-        if shown:
-            return {}, {}
-    whole = _method(value, "_repr_mimebundle_")
-    if whole is not None:
-        answer, extra = _split(_guarded(lambda: whole(include=None, exclude=None)))  # type: ignore[misc]
-        if isinstance(answer, dict):
-            data.update({mime: _encodable(item) for mime, item in answer.items()})
-            metadata.update(extra or {})
-    for mime, name in _METHODS:
-        method = _method(value, name) if mime not in data else None
-        if method is not None:
-            answer, extra = _split(_guarded(method))
-            if answer is not None:
-                data[mime] = _encodable(answer)
-                if extra:
-                    metadata[mime] = extra
-    if "image/png" not in data:
-        png = _guarded(lambda: _figure_png(value))
-        if png is not None:
-            data["image/png"] = _encodable(png)
-    if "text/plain" not in data:
-        data["text/plain"] = _plain(value)
-    return data, metadata
+    return FORMATTER.format(value, include=include, exclude=exclude)
+
+
+def new_id() -> str:
+    """A display id that nobody else has."""
+    return uuid.uuid4().hex
+
+
+def _merge(into: Bundle, more: Bundle) -> Bundle:
+    for key, value in more.items():
+        old = into.get(key)
+        into[key] = _merge(dict(old), value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return into
 
 
 class Publisher:
@@ -124,6 +32,8 @@ class Publisher:
 
     def __init__(self, publish: Callable[[Dict[str, Any]], None]) -> None:
         self._publish = publish
+        #: Where displays go: here, or to what user code captures them with.
+        self.target = self  # type: Any
 
     def send(
         self,
@@ -133,59 +43,124 @@ class Publisher:
         update: bool = False,
     ) -> None:
         """Publishes a MIME bundle (Jupyter's ``display_data`` and ``update_display_data``)."""
+        if not isinstance(data, dict):
+            raise TypeError("data must be a dict, got: %r" % (data,))
+        if metadata is not None and not isinstance(metadata, dict):
+            raise TypeError("metadata must be a dict, got: %r" % (metadata,))
         self._publish(
             {
                 "op": "display",
-                "data": data,
+                "data": {str(mime): encodable(item) for mime, item in data.items()},
                 "metadata": metadata or {},
                 "display_id": display_id,
                 "update": update,
             }
         )
 
+    def publish(
+        self,
+        data: Bundle,
+        metadata: Optional[Bundle] = None,
+        source: Any = None,
+        *,
+        transient: Optional[Bundle] = None,
+        update: bool = False,
+        **_options: Any
+    ) -> None:
+        """Publishes a MIME bundle; the form of ``get_ipython().display_pub.publish``."""
+        self.send(data, metadata, (transient or {}).get("display_id"), update)
+
+    def publish_display_data(
+        self,
+        data: Bundle,
+        metadata: Optional[Bundle] = None,
+        source: Any = None,
+        *,
+        transient: Optional[Bundle] = None,
+        **options: Any
+    ) -> None:
+        """Publishes a MIME bundle, as ``IPython.display.publish_display_data`` does."""
+        if transient:
+            options["transient"] = transient
+        self.target.publish(data=data, metadata=metadata, **options)
+
     def display(
         self,
         *objects: Any,
-        raw: bool = False,
-        display_id: Any = None,
-        update: bool = False,
+        include: Any = None,
+        exclude: Any = None,
         metadata: Optional[Bundle] = None,
-        **_options: Any
+        transient: Optional[Bundle] = None,
+        display_id: Any = None,
+        raw: bool = False,
+        clear: bool = False,
+        **options: Any
     ) -> "Optional[DisplayHandle]":
         """Shows objects in the output of the cell, as ``IPython.display.display`` does."""
-        handle = None  # type: Optional[DisplayHandle]
-        if display_id is not None:
-            handle = DisplayHandle(self, uuid.uuid4().hex if display_id is True else str(display_id))
+        transient = dict(transient or {})
+        if display_id:
+            display_id = new_id() if display_id is True else str(display_id)
+            transient["display_id"] = display_id
+        if options.get("update") and "display_id" not in transient:
+            raise TypeError("display_id required for update_display")
+        if not objects and display_id:
+            # A place to be filled later.
+            objects, raw = ({},), True
+        if clear:
+            self.clear_output(wait=True)
         for value in objects:
-            data, extra = (value, {}) if raw else bundle(value)
-            extra = dict(extra, **(metadata or {}))
-            if data:
-                self.send(data, extra, handle.display_id if handle else None, update)
-        return handle
+            if raw:
+                data, extra = value, dict(metadata or {})
+            else:
+                data, extra = bundle(value, include, exclude)
+                if not data:
+                    continue
+                _merge(extra, metadata or {})
+            self.publish_display_data(data, extra, transient=transient, **options)
+        return DisplayHandle(display_id, self) if display_id else None
 
-    def update_display(self, value: Any, *, display_id: str, **options: Any) -> None:
+    def update_display(self, obj: Any, *, display_id: str, **options: Any) -> None:
         """Replaces what was shown under a display id."""
-        self.display(value, display_id=display_id, update=True, **options)
+        options["update"] = True
+        self.display(obj, display_id=display_id, **options)
 
     def clear_output(self, wait: bool = False) -> None:
         """Clears the output of the cell; with ``wait`` only when something new comes."""
+        if self.target is not self:
+            self.target.clear_output(wait)
+            return
         self._publish({"op": "clear", "wait": bool(wait)})
+
+    def show_figure(self, figure: Any, metadata: Optional[Bundle] = None) -> None:
+        """Shows a figure of matplotlib; one with nothing on it is left out."""
+        data, extra = bundle(figure)
+        if set(data) != {"text/plain"}:
+            self.publish_display_data(data, _merge(extra, metadata or {}))
 
 
 class DisplayHandle:
     """What ``display(..., display_id=True)`` returns: shows again, or updates in place."""
 
-    def __init__(self, publisher: Publisher, display_id: str) -> None:
-        self._publisher = publisher
-        self.display_id = display_id
+    #: The publisher of handles that user code makes itself.
+    publisher = None  # type: Optional[Publisher]
+
+    def __init__(self, display_id: Optional[str] = None, publisher: Optional[Publisher] = None) -> None:
+        self.display_id = new_id() if display_id is None else display_id
+        if publisher is not None:
+            self.publisher = publisher
 
     def __repr__(self) -> str:
         return "<DisplayHandle display_id=%s>" % self.display_id
 
-    def display(self, value: Any, **options: Any) -> None:
+    def display(self, obj: Any, **options: Any) -> None:
         """Shows a value under this id."""
-        self._publisher.display(value, display_id=self.display_id, **options)
+        self._publisher().display(obj, display_id=self.display_id, **options)
 
-    def update(self, value: Any, **options: Any) -> None:
+    def update(self, obj: Any, **options: Any) -> None:
         """Replaces what was shown under this id."""
-        self._publisher.update_display(value, display_id=self.display_id, **options)
+        self._publisher().update_display(obj, display_id=self.display_id, **options)
+
+    def _publisher(self) -> Publisher:
+        if self.publisher is None:
+            raise RuntimeError("there is no session to display in")
+        return self.publisher
