@@ -9,6 +9,7 @@ import type { Logger } from "../log.ts";
 import { detectManager } from "../managers/detect.ts";
 import type { Manager } from "../managers/manager.ts";
 import { Kernels } from "../worker/kernels.ts";
+import { DEVICE_VARIABLES } from "../worker/session_variables.ts";
 import { Worker } from "../worker/worker.ts";
 
 /** What {@linkcode assemble} needs. */
@@ -17,6 +18,10 @@ export interface AssembleOptions {
   cacheDir: string;
   /** Absolute path; without one a temporary directory is made, and removed at the end. */
   workingDir: string | undefined;
+  /** Sessions at once. @default the worker's own limit */
+  maxSessions?: number | undefined;
+  /** Variables sessions get from the worker. */
+  passedVariables: Readonly<Record<string, string>>;
   log: Logger;
 }
 
@@ -37,6 +42,18 @@ export function defaultCacheDir(environment: (name: string) => string | undefine
     );
   }
   return join(home, ".hypha_conda_cache");
+}
+
+/** Variables of this process that its sessions get: which devices they see. */
+export function passedVariables(
+  environment: (name: string) => string | undefined,
+): Record<string, string> {
+  const passed: Record<string, string> = {};
+  for (const name of DEVICE_VARIABLES) {
+    const value = environment(name);
+    if (value !== undefined) passed[name] = value;
+  }
+  return passed;
 }
 
 /** An absolute path of a directory given on the command line; `~` is the home directory. */
@@ -82,6 +99,8 @@ export async function assemble(options: AssembleOptions): Promise<Assembly> {
         kernels,
         switchboard,
         workingDirectory: workingDir,
+        passedVariables: options.passedVariables,
+        ...(options.maxSessions === undefined ? {} : { maxSessions: options.maxSessions }),
         log,
       }),
     );

@@ -7,8 +7,16 @@ import type { LiveOutput } from "../interpreter/outputs.ts";
 import { createLogger } from "../log.ts";
 import { createFolderSource } from "../staging/folder.ts";
 import type { Manifest } from "../worker/compile.ts";
+import { environmentOf } from "../worker/environment.ts";
+import { limitsOf, NO_LIMITS } from "../worker/session_limits.ts";
 import { readManifest, type StartRequest } from "../worker/start_request.ts";
-import { assemble, type AssembleOptions, defaultCacheDir, directoryOption } from "./assemble.ts";
+import {
+  assemble,
+  type AssembleOptions,
+  defaultCacheDir,
+  directoryOption,
+  passedVariables,
+} from "./assemble.ts";
 import type { CommandContext } from "./command.ts";
 import { readOptions, RUN_OPTIONS, usage } from "./options.ts";
 import { ProgressLine } from "./terminal.ts";
@@ -89,6 +97,7 @@ export async function run(args: readonly string[], context: CommandContext): Pro
         ? directoryOption(cacheDir, context.environment)
         : defaultCacheDir(context.environment),
       workingDir: workingDir ? directoryOption(workingDir, context.environment) : undefined,
+      passedVariables: passedVariables(context.environment),
       log,
     }, { outputDir: resolve(text("output-dir") ?? "."), signal: stop.signal, context });
     // A script may answer an interruption by ending well.
@@ -187,6 +196,8 @@ function localRequest(
     serverUrl: "",
     token: undefined,
     disableSsl: false,
+    limits: limitsOf(manifest, NO_LIMITS),
+    env: environmentOf(manifest.env, "env"),
     argv: [entryPoint ?? "", ...passed],
     timeout: seconds === undefined ? Infinity : seconds * 1000,
   };

@@ -5,9 +5,10 @@ import { connectWorker, defaultClientId } from "../service/connection.ts";
 import { registerWorker, type ServiceInfo } from "../service/register.ts";
 import type { AccessRules } from "../worker/access.ts";
 import { workerMethods } from "../worker/methods.ts";
+import { parsePositive, parseSize, type SessionLimits } from "../worker/session_limits.ts";
 import { SUPPORTED_TYPES } from "../worker/start_request.ts";
 import { VERSION } from "../version.ts";
-import { assemble, defaultCacheDir, directoryOption } from "./assemble.ts";
+import { assemble, defaultCacheDir, directoryOption, passedVariables } from "./assemble.ts";
 import type { CommandContext } from "./command.ts";
 import { readOptions, START_OPTIONS, usage } from "./options.ts";
 
@@ -25,6 +26,8 @@ export interface StartSettings {
   useLocalUrl: boolean | string;
   disableSsl: boolean;
   verbose: boolean;
+  maxSessions: number | undefined;
+  limits: SessionLimits;
 }
 
 const ID = /^[\w][\w.-]*$/;
@@ -70,6 +73,34 @@ export async function readSettings(
     useLocalUrl: local === "true" ? true : local === "false" ? false : local,
     disableSsl: values["disable-ssl"] === true,
     verbose: values.verbose === true,
+    maxSessions: positive("max-sessions", text("max-sessions")),
+    limits: readLimits(text),
+  };
+}
+
+function positive(name: string, value: string | undefined): number | undefined {
+  if (value === undefined) return undefined;
+  const number = parsePositive(value);
+  if (number === undefined) throw usage(`--${name} must be a positive number, received ${value}`);
+  return number;
+}
+
+function readLimits(text: (name: string) => string | undefined): SessionLimits {
+  const size = text("memory-limit");
+  const memory = size === undefined ? undefined : parseSize(size);
+  if (size !== undefined && memory === undefined) {
+    throw usage(`--memory-limit must be a size such as 4GiB, received ${size}`);
+  }
+  const cpu = positive("cpu-limit", text("cpu-limit"));
+  const idle = positive("idle-timeout", text("idle-timeout"));
+  const life = positive("max-lifetime", text("max-lifetime"));
+  return {
+    resources: {
+      ...(memory === undefined ? {} : { memory }),
+      ...(cpu === undefined ? {} : { cpu_time: Math.ceil(cpu) }),
+    },
+    ...(idle === undefined ? {} : { idleTimeout: idle * 1000 }),
+    ...(life === undefined ? {} : { maxLifetime: life * 1000 }),
   };
 }
 
@@ -99,6 +130,8 @@ export async function start(args: readonly string[], context: CommandContext): P
   await using assembly = await assemble({
     cacheDir: settings.cacheDir,
     workingDir: settings.workingDir,
+    maxSessions: settings.maxSessions,
+    passedVariables: passedVariables(context.environment),
     log,
   });
   const { manager, worker } = assembly;
@@ -114,6 +147,7 @@ export async function start(args: readonly string[], context: CommandContext): P
     serverUrl: settings.serverUrl,
     token: settings.token,
     disableSsl: settings.disableSsl,
+    limits: settings.limits,
     onShutdown: () => stopping.resolve("shutdown"),
   });
   const info: ServiceInfo = {

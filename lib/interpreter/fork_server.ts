@@ -20,6 +20,15 @@ export interface Exit {
   readonly signal: string | null;
 }
 
+/** What a session and everything below it uses. */
+export interface ProcessUsage {
+  /** Processor time so far (seconds). */
+  cpu_seconds: number;
+  /** Memory, shared pages by their share (bytes). */
+  memory_bytes: number;
+  processes: number;
+}
+
 /** Signals that can be sent to sessions. */
 export type SessionSignal = "SIGINT" | "SIGTERM" | "SIGKILL";
 
@@ -68,7 +77,7 @@ export class ForkServer implements AsyncDisposable {
   readonly #tail: LineTail;
   readonly #gone: AbortController;
   readonly #processes = new Map<string, Pending>();
-  readonly #acks = new Map<number, () => void>();
+  readonly #acks = new Map<number, (reply?: Header) => void>();
   readonly #reading: Promise<void>;
   #nextAck = 1;
   #closing = false;
@@ -161,14 +170,26 @@ export class ForkServer implements AsyncDisposable {
    */
   async signal(id: string, signal: SessionSignal): Promise<void> {
     if (this.gone.aborted) return;
+    await this.#request({ op: "signal", id, signal });
+  }
+
+  /** What a session and everything below it uses now; `undefined` when it has ended or nothing can be read. */
+  async usage(id: string): Promise<ProcessUsage | undefined> {
+    if (this.gone.aborted) return undefined;
+    const reply = await this.#request({ op: "usage", id });
+    return reply?.usage as ProcessUsage | undefined ?? undefined;
+  }
+
+  /** Sends a request and waits for its reply; there is none when the fork server, and all sessions, are gone. */
+  async #request(header: Header): Promise<Header | undefined> {
     const ack = this.#nextAck++;
-    const { promise, resolve } = Promise.withResolvers<void>();
+    const { promise, resolve } = Promise.withResolvers<Header | undefined>();
     this.#acks.set(ack, resolve);
     try {
-      await this.#writer.send({ op: "signal", id, signal, ack });
-      await promise;
+      await this.#writer.send({ ...header, ack });
+      return await promise;
     } catch {
-      // The fork server is gone, and the session with it.
+      return undefined;
     } finally {
       this.#acks.delete(ack);
     }
@@ -194,8 +215,8 @@ export class ForkServer implements AsyncDisposable {
   }
 
   #handle(header: Header): void {
-    if (header.op === "signaled") {
-      this.#acks.get(header.ack as number)?.();
+    if (header.op === "signaled" || header.op === "usage") {
+      this.#acks.get(header.ack as number)?.(header);
       return;
     }
     const id = String(header.id);

@@ -2,7 +2,7 @@
 import { messageOf, WorkerError } from "../errors.ts";
 import { Collector } from "./collector.ts";
 import { deathError, describeExit, Escalation } from "./escalation.ts";
-import type { Exit, ForkedProcess, ForkServer } from "./fork_server.ts";
+import type { Exit, ForkedProcess, ForkServer, ProcessUsage } from "./fork_server.ts";
 import { FrameDecoder, FrameWriter, type Header } from "./frames.ts";
 import { Merge, type StreamName } from "./merge.ts";
 import type { ExecutionError, ExecutionResult, LiveOutput } from "./outputs.ts";
@@ -21,6 +21,11 @@ export interface InterpreterOptions {
   cwd: string;
   /** Changes to the environment's own variables; `null` removes one. */
   env: Readonly<Record<string, string | null>>;
+  /**
+   * Directory for the packages the code installs, beside the environment, which is shared and does not change.
+   * @default none, and the session cannot install packages by `%pip`
+   */
+  overlay?: string;
   /** Names defined before the first cell. JSON values only. */
   variables?: Readonly<Record<string, unknown>>;
   /** `sys.argv`. @default `[""]` */
@@ -149,6 +154,7 @@ export class Interpreter {
         variables: options.variables ?? {},
         argv: options.argv ?? [""],
         limits: options.limits ?? {},
+        ...(options.overlay === undefined ? {} : { overlay: options.overlay }),
       });
       process.exited.then((exit) => ended.abort(new Error(`it ended with ${describeExit(exit)}`)));
       const [control, stdout, stderr] = await connections;
@@ -184,6 +190,11 @@ export class Interpreter {
         { cause: error },
       );
     }
+  }
+
+  /** What the process and everything below it uses now; `undefined` when it has ended. */
+  async usage(): Promise<ProcessUsage | undefined> {
+    return this.#exit === undefined ? await this.#server.usage(this.#id) : undefined;
   }
 
   /** How the process ended, when it has. */

@@ -5,27 +5,64 @@ import main from "./python/main.py" with { type: "text" };
 import packageInit from "./python/hypha_kernel/__init__.py" with { type: "text" };
 import cells from "./python/hypha_kernel/cells.py" with { type: "text" };
 import display from "./python/hypha_kernel/display.py" with { type: "text" };
+import displayObjects from "./python/hypha_kernel/display_objects.py" with { type: "text" };
+import displayWidgets from "./python/hypha_kernel/display_widgets.py" with { type: "text" };
+import formatters from "./python/hypha_kernel/formatters.py" with { type: "text" };
+import importHooks from "./python/hypha_kernel/import_hooks.py" with { type: "text" };
+import ipythonShim from "./python/hypha_kernel/ipython_shim.py" with { type: "text" };
+import plotlyRenderer from "./python/hypha_kernel/plotly_renderer.py" with { type: "text" };
+import pretty from "./python/hypha_kernel/pretty.py" with { type: "text" };
+import prettyTypes from "./python/hypha_kernel/pretty_types.py" with { type: "text" };
+import shell from "./python/hypha_kernel/shell.py" with { type: "text" };
 import forkServer from "./python/hypha_kernel/fork_server.py" with { type: "text" };
 import inlineFigures from "./python/hypha_kernel/inline_figures.py" with { type: "text" };
 import asking from "./python/hypha_kernel/asking.py" with { type: "text" };
 import introspection from "./python/hypha_kernel/introspection.py" with { type: "text" };
 import limits from "./python/hypha_kernel/limits.py" with { type: "text" };
+import magics from "./python/hypha_kernel/magics.py" with { type: "text" };
+import magicsCells from "./python/hypha_kernel/magics_cells.py" with { type: "text" };
+import magicsLines from "./python/hypha_kernel/magics_lines.py" with { type: "text" };
+import magicsPackages from "./python/hypha_kernel/magics_packages.py" with { type: "text" };
+import magicsRegistry from "./python/hypha_kernel/magics_registry.py" with { type: "text" };
+import magicsShell from "./python/hypha_kernel/magics_shell.py" with { type: "text" };
+import magicsTiming from "./python/hypha_kernel/magics_timing.py" with { type: "text" };
+import magicsTransform from "./python/hypha_kernel/magics_transform.py" with { type: "text" };
+import overlay from "./python/hypha_kernel/overlay.py" with { type: "text" };
 import processes from "./python/hypha_kernel/processes.py" with { type: "text" };
 import session from "./python/hypha_kernel/session.py" with { type: "text" };
 import streams from "./python/hypha_kernel/streams.py" with { type: "text" };
 import tracebacks from "./python/hypha_kernel/tracebacks.py" with { type: "text" };
 import wire from "./python/hypha_kernel/wire.py" with { type: "text" };
 
-const FILES: Readonly<Record<string, string>> = {
+/** The files by their path below the directory. */
+export const RUNTIME_FILES: Readonly<Record<string, string>> = {
   "main.py": main,
   "hypha_kernel/__init__.py": packageInit,
   "hypha_kernel/cells.py": cells,
   "hypha_kernel/display.py": display,
+  "hypha_kernel/display_objects.py": displayObjects,
+  "hypha_kernel/display_widgets.py": displayWidgets,
+  "hypha_kernel/formatters.py": formatters,
+  "hypha_kernel/import_hooks.py": importHooks,
+  "hypha_kernel/ipython_shim.py": ipythonShim,
+  "hypha_kernel/plotly_renderer.py": plotlyRenderer,
+  "hypha_kernel/pretty.py": pretty,
+  "hypha_kernel/pretty_types.py": prettyTypes,
+  "hypha_kernel/shell.py": shell,
   "hypha_kernel/fork_server.py": forkServer,
   "hypha_kernel/inline_figures.py": inlineFigures,
   "hypha_kernel/asking.py": asking,
   "hypha_kernel/introspection.py": introspection,
   "hypha_kernel/limits.py": limits,
+  "hypha_kernel/magics.py": magics,
+  "hypha_kernel/magics_cells.py": magicsCells,
+  "hypha_kernel/magics_lines.py": magicsLines,
+  "hypha_kernel/magics_packages.py": magicsPackages,
+  "hypha_kernel/magics_registry.py": magicsRegistry,
+  "hypha_kernel/magics_shell.py": magicsShell,
+  "hypha_kernel/magics_timing.py": magicsTiming,
+  "hypha_kernel/magics_transform.py": magicsTransform,
+  "hypha_kernel/overlay.py": overlay,
   "hypha_kernel/processes.py": processes,
   "hypha_kernel/session.py": session,
   "hypha_kernel/streams.py": streams,
@@ -39,13 +76,13 @@ const FILES: Readonly<Record<string, string>> = {
  * Workers of different versions may share the directory; one that finds the files does not write them again.
  */
 export async function installRuntime(directory: string): Promise<string> {
-  const bytes = new TextEncoder().encode(JSON.stringify(FILES));
+  const bytes = new TextEncoder().encode(JSON.stringify(RUNTIME_FILES));
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex();
   const target = join(directory, `python-${digest.slice(0, 16)}`);
   if (await exists(target)) return join(target, "main.py");
   const draft = join(directory, `.python-${crypto.randomUUID()}`);
   await ensureDir(join(draft, "hypha_kernel"));
-  for (const [name, text] of Object.entries(FILES)) {
+  for (const [name, text] of Object.entries(RUNTIME_FILES)) {
     await Deno.writeTextFile(join(draft, name), text);
   }
   try {

@@ -11,7 +11,8 @@ import { LOG_TYPES, type LogType } from "./session_log.ts";
 import type { Arguments, Ask, JsonSchema, Method, Notify, Parameter } from "./method.ts";
 import { codeResult, executionResult, sessionInfo } from "./results.ts";
 import { prepareStart } from "./start_method.ts";
-import { environmentOf, type MethodContext, SESSION_ID, sessionOf } from "./method_support.ts";
+import { environmentOf } from "./environment.ts";
+import { type MethodContext, SESSION_ID, sessionOf } from "./method_support.ts";
 
 /** Default time of an execution, as in the reference worker (seconds). */
 const EXECUTE_TIMEOUT = 30;
@@ -297,7 +298,7 @@ function inspection(context: MethodContext): Method[] {
       handler: (args, { caller }) => {
         const workspace = (args.workspace as string | undefined) ?? caller.workspace;
         checkOwner(caller, workspace, `list the sessions of workspace ${workspace}`);
-        return Promise.resolve(
+        return Promise.all(
           context.worker.sessions.filter((session) => session.request.workspace === workspace)
             .map(sessionInfo),
         );
@@ -307,8 +308,7 @@ function inspection(context: MethodContext): Method[] {
       name: "get_session_info",
       description: "Describes a session: state, app, environment, times. Also one that has ended.",
       parameters: [SESSION_ID],
-      handler: (args, call) =>
-        Promise.resolve(sessionInfo(sessionOf(context, args, call, "inspect"))),
+      handler: (args, call) => sessionInfo(sessionOf(context, args, call, "inspect")),
     },
     {
       name: "get_load",

@@ -27,7 +27,7 @@ export function codeResult(result: ExecutionResult): Record<string, unknown> {
 }
 
 /** Description of a session, the shape of the worker API's session data. */
-export function sessionInfo(session: Session): Record<string, unknown> {
+export async function sessionInfo(session: Session): Promise<Record<string, unknown>> {
   const { request } = session;
   return {
     session_id: session.id,
@@ -46,6 +46,16 @@ export function sessionInfo(session: Session): Record<string, unknown> {
     python_version: session.pythonVersion ?? null,
     pid: session.pid ?? null,
     pending_executions: session.pendingExecutions,
+    usage: await session.usage() ?? null,
+    limits: {
+      ...request.limits.resources,
+      idle_timeout: seconds(request.limits.idleTimeout),
+      max_lifetime: seconds(request.limits.maxLifetime),
+    },
     metadata: {},
   };
+}
+
+function seconds(milliseconds: number | undefined): number | null {
+  return milliseconds === undefined ? null : milliseconds / 1000;
 }

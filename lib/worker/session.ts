@@ -8,6 +8,7 @@ import { join } from "@std/path";
 import { ensureDir } from "@std/fs";
 import { WorkerError } from "../errors.ts";
 import { describeExit } from "../interpreter/escalation.ts";
+import type { ProcessUsage } from "../interpreter/fork_server.ts";
 import { Interpreter, type InterpreterOptions } from "../interpreter/interpreter.ts";
 import type { ExecutionResult, LiveOutput } from "../interpreter/outputs.ts";
 import type { Switchboard } from "../interpreter/switchboard.ts";
@@ -32,6 +33,8 @@ export interface SessionOptions {
   now: () => Date;
   /** Executions that may wait. */
   queueLimit: number;
+  /** Variables of the worker that sessions get too. */
+  passedVariables: Readonly<Record<string, string>>;
 }
 
 /** One execution. */
@@ -122,6 +125,11 @@ export class Session {
     return this.#interpreter?.exit === undefined ? this.#interpreter?.pid : undefined;
   }
 
+  /** What its processes use now; `undefined` when it has none. */
+  async usage(): Promise<ProcessUsage | undefined> {
+    return await this.#interpreter?.usage();
+  }
+
   /** Python's version, once it runs. */
   get pythonVersion(): string | undefined {
     return this.#kernel?.server.version;
@@ -167,7 +175,9 @@ export class Session {
   async #newInterpreter(): Promise<Interpreter> {
     const options: InterpreterOptions = {
       cwd: this.workingDirectory,
-      env: sessionVariables(this.request, this.directory),
+      overlay: join(this.directory, "overlay"),
+      env: sessionVariables(this.request, this.directory, this.#options.passedVariables),
+      limits: { ...this.request.limits.resources },
       argv: this.request.argv,
       variables: { hypha_config: hyphaConfig(this.request) },
       onBackground: (name, text) => this.log.write(name, text),

@@ -16,6 +16,14 @@ const MANAGER_VARIABLES = [
   "MAMBARC",
 ];
 
+/** Variables of the worker that decide which graphics processors its sessions see. */
+export const DEVICE_VARIABLES: readonly string[] = [
+  "CUDA_VISIBLE_DEVICES",
+  "NVIDIA_VISIBLE_DEVICES",
+  "HIP_VISIBLE_DEVICES",
+  "ROCR_VISIBLE_DEVICES",
+];
+
 /**
  * Changes to the variables of the activated environment; `null` removes one.
  *
@@ -25,11 +33,14 @@ const MANAGER_VARIABLES = [
 export function sessionVariables(
   request: StartRequest,
   directory: string,
+  passed: Readonly<Record<string, string>>,
 ): Record<string, string | null> {
   const variables: Record<string, string | null> = {};
   for (const name of MANAGER_VARIABLES) variables[name] = null;
   return {
     ...variables,
+    ...passed,
+    ...request.env,
     HOME: join(directory, "home"),
     TMPDIR: join(directory, "tmp"),
     PWD: join(directory, "work"),

@@ -5,6 +5,8 @@ import { createArtifactSource } from "../staging/artifact.ts";
 import type { StageSource } from "../staging/source.ts";
 import { type AccessRules, checkStart } from "./access.ts";
 import type { Caller } from "./caller.ts";
+import { environmentOf } from "./environment.ts";
+import { limitsOf, type SessionLimits } from "./session_limits.ts";
 import {
   DEFAULT_START_TIMEOUT,
   parseStartConfig,
@@ -21,6 +23,8 @@ export interface StartContext {
   /** Token of the worker, used only for files of its own workspace. */
   readonly token: string | undefined;
   readonly disableSsl: boolean;
+  /** The operator's limits of sessions. */
+  readonly limits: SessionLimits;
 }
 
 /** The controller waits for the script's service itself, so a script that serves for ever may run on (ms). */
@@ -55,6 +59,8 @@ export function prepareStart(
     serverUrl: parsed.serverUrl ?? context.serverUrl,
     token: parsed.token,
     disableSsl: parsed.disableSsl || context.disableSsl,
+    limits: limitsOf(parsed.manifest, context.limits),
+    env: environmentOf(parsed.manifest.env, "manifest.env"),
     argv: [""],
     timeout: caller.kind === "controller" && waitsForService(parsed)
       ? Math.min(timeout, SERVICE_PATIENCE)

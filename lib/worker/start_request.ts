@@ -6,6 +6,7 @@ import { type EnvironmentSpec, parseSpec } from "../environments/spec.ts";
 import { WorkerError } from "../errors.ts";
 import { parseStageEntries, type StageEntry } from "../staging/entries.ts";
 import type { StageSource } from "../staging/source.ts";
+import type { SessionLimits } from "./session_limits.ts";
 import type { Manifest } from "./compile.ts";
 
 /** Types of apps this worker runs. */
@@ -32,6 +33,9 @@ export interface StartRequest {
   /** Token for the session's own connection. */
   readonly token: string | undefined;
   readonly disableSsl: boolean;
+  readonly limits: SessionLimits;
+  /** Variables the app asks for. */
+  readonly env: Readonly<Record<string, string | null>>;
   /** Arguments of the entry script (`sys.argv[1:]`). */
   readonly argv: readonly string[];
   /** How long the entry script is waited for before the session is given to its starter (milliseconds). */

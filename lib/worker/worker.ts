@@ -38,6 +38,8 @@ export interface WorkerOptions {
   maxSessions?: number;
   /** Executions of one session that may wait. @default 64 */
   queueLimit?: number;
+  /** Variables of the worker that sessions get too. @default none */
+  passedVariables?: Readonly<Record<string, string>>;
   /** The time. @default the system's */
   now?: () => Date;
 }
@@ -118,6 +120,7 @@ export class Worker implements AsyncDisposable {
       log: this.#options.log,
       now: this.#now,
       queueLimit: this.#options.queueLimit ?? 64,
+      passedVariables: this.#options.passedVariables ?? {},
     });
     // Checked again: computing the name took a turn of the event loop.
     if (this.#sessions.has(request.id)) {
@@ -132,6 +135,7 @@ export class Worker implements AsyncDisposable {
     try {
       await ensureDir(this.#options.workingDirectory);
       await session.start(() => this.#steps(session, { ...hooks, onProgress }));
+      this.#limitLife(session);
       onProgress({ type: "success", message: `Session ${request.id} started successfully` });
       log.info("Session started", { session: request.id });
       return session;
@@ -143,6 +147,31 @@ export class Worker implements AsyncDisposable {
     } finally {
       hooks.signal?.removeEventListener("abort", onAbort);
     }
+  }
+
+  /** Ends a session that lives too long, or in which nothing has been executed for too long. */
+  #limitLife(session: Session): void {
+    const { idleTimeout, maxLifetime } = session.request.limits;
+    const end = (reason: string) => {
+      session.log.add("info", `Session ended: ${reason}`);
+      this.#options.log.info("Session ended", { session: session.id, reason });
+      this.stop(session.id).catch((error) =>
+        this.#options.log.error("Cannot end a session", { reason: messageOf(error) })
+      );
+    };
+    const later = (milliseconds: number, action: () => void) => {
+      const timer = setTimeout(action, Math.min(milliseconds, 2 ** 31 - 1));
+      session.signal.addEventListener("abort", () => clearTimeout(timer), { once: true });
+    };
+    if (maxLifetime !== undefined) later(maxLifetime, () => end("it has reached its greatest age"));
+    if (idleTimeout === undefined) return;
+    const check = () => {
+      const idle = this.#now().getTime() - session.lastActive.getTime();
+      if (session.pendingExecutions > 0) later(idleTimeout, check);
+      else if (idle < idleTimeout) later(idleTimeout - idle, check);
+      else end("nothing was executed for too long");
+    };
+    later(idleTimeout, check);
   }
 
   async #steps(session: Session, hooks: StartHooks): Promise<void> {

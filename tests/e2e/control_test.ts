@@ -139,4 +139,46 @@ variables = {v["name"]: v for v in await w.list_variables("s")}
 check(variables["numbers"]["type"] == "list" and variables["numbers"]["length"] == 3, variables)
 check("display" not in variables and "hypha_config" not in variables, variables)`);
   });
+
+  await t.step("limits of an app hold, and what a session uses is told", async () => {
+    await python(`
+def limited(id, **more):
+    c = config(id)
+    c["manifest"].update(more)
+    return c
+await w.start(limited("small", limits={"memory": "1GiB", "open_files": 64, "file_size": "1MB"}, env={"FROM_APP": "yes"}))
+result = await w.execute("small", "x = bytearray(2 * 2**30)")
+check(result["error"]["ename"] == "MemoryError", result)
+result = await w.execute("small", "import os; files = [open('/dev/null') for _ in range(100)]")
+check(result["error"]["ename"] == "OSError", result)
+check(stdout(await w.execute("small", "print(os.environ['FROM_APP'])")) == "yes\\n")
+await w.execute("small", "x = bytearray(50 * 2**20)\\nimport subprocess; p = subprocess.Popen(['sleep', '100'])")
+info = await w.get_session_info("small")
+check(info["usage"]["memory_bytes"] > 50 * 2**20 and info["usage"]["processes"] == 2, info)
+check(info["limits"]["memory"] == 2**30, info)
+check("limits.memory" in await fails(w.start(limited("bad", limits={"memory": "lots"}))))
+await w.stop("small")
+check((await w.get_session_info("small"))["usage"] is None)`);
+  });
+
+  await t.step("idle and old sessions end by themselves, busy ones do not", async () => {
+    await python(`
+def limited(id, **more):
+    c = config(id)
+    c["manifest"].update(more)
+    return c
+await w.start(limited("idle", idle_timeout=0.5))
+await w.start(limited("busy", idle_timeout=0.5))
+await w.start(limited("old", max_lifetime=1))
+call = asyncio.ensure_future(w.execute("busy", "import time; time.sleep(2); print('done')"))
+for id in ["idle", "old"]:
+    for _ in range(200):
+        if (await w.get_session_info(id))["status"] == "stopped": break
+        await asyncio.sleep(0.05)
+    else: check(False, id)
+check(not call.done())
+logs = await w.get_logs("idle", type="info")
+check("nothing was executed" in logs["items"][0]["content"], logs)
+check(stdout(await call) == "done\\n")`);
+  });
 });

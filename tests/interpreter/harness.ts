@@ -1,4 +1,5 @@
 /** Starts sessions of the machine's own Pythons, without a package manager, for tests of the interpreter room. */
+import { join } from "@std/path";
 import { silentLogger } from "../../lib/log.ts";
 import { ForkServer } from "../../lib/interpreter/fork_server.ts";
 import { Interpreter, type InterpreterOptions } from "../../lib/interpreter/interpreter.ts";
@@ -59,8 +60,10 @@ export class Kernel implements AsyncDisposable {
 
   /** Forks a session into a fresh working directory. */
   async session(options: Partial<InterpreterOptions> = {}): Promise<Interpreter> {
-    const cwd = await Deno.makeTempDir({ dir: this.directory });
-    const all = { cwd, env: {}, ...options };
+    const own = await Deno.makeTempDir({ dir: this.directory });
+    const cwd = join(own, "work");
+    await Deno.mkdir(cwd);
+    const all = { cwd, overlay: join(own, "overlay"), env: {}, ...options };
     const session = await Interpreter.start(this.server, this.switchboard, all);
     this.#sessions.push(session);
     return session;

@@ -10,6 +10,8 @@ import tokenize
 from types import CodeType
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
+from . import magics_transform
+
 #: ``ast.PyCF_ALLOW_TOP_LEVEL_AWAIT``; the number is the same in every version that has it.
 _TOP_LEVEL_AWAIT = 0x2000
 _FUTURES = 0
@@ -73,7 +75,20 @@ class Compiler:
             lines[-1] += "\n"
         # Without a modification time the entry survives linecache.checkcache().
         linecache.cache[filename] = (len(source), None, lines, filename)  # type: ignore[assignment]
-        tree = compile(source, filename, "exec", ast.PyCF_ONLY_AST | self._flags, True)  # type: Any
+        return self.compile_text(source, filename)
+
+    @property
+    def flags(self) -> int:
+        """What cells are compiled with."""
+        return self._flags
+
+    def parse(self, source: str, filename: str) -> Any:
+        """The syntax tree of code that may contain magics."""
+        return magics_transform.parse(source, filename, self._flags).tree
+
+    def compile_text(self, source: str, filename: str) -> Cell:
+        """Compiles code that stands in a cell whose text is known already."""
+        tree, source = magics_transform.parse(source, filename, self._flags)
         last = None  # type: Optional[CodeType]
         statements = tree.body  # type: List[Any]
         expression = statements.pop() if statements and isinstance(statements[-1], ast.Expr) else None

@@ -86,6 +86,10 @@ class ForkServer:
             self._fork(header)
         elif op == "signal":
             self._signal(header)
+        elif op == "usage":
+            pid = self._pid_of(header["id"])
+            usage = None if pid is None else processes.usage(pid)
+            self._control.send({"op": "usage", "ack": header["ack"], "usage": usage})
         elif op == "shutdown":
             self._end(0)
 

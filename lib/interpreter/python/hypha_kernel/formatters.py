@@ -186,6 +186,9 @@ class PlainFormatter(Formatter):
     def __call__(self, value: Any, **_options: Any) -> Any:
         try:
             return pretty.plain_text(value, self.type_printers, self.deferred_printers)
+        except RecursionError:
+            # Its traceback would be a thousand lines that say the same.
+            return "<%s object: nested too deeply to be shown>" % type(value).__name__
         except Exception as error:
             report(error)
             return "<%s object: its text failed with %s>" % (type(value).__name__, type(error).__name__)

@@ -100,7 +100,7 @@ def transform(source: str, name: str) -> Tuple[str, Dict[int, str]]:
         body = source[cell.end() :]
         if body and not body.endswith("\n"):
             body += "\n"
-        call = "(await %s('cell', %r, %r, %r, %d))" % (
+        call = "await %s('cell', %r, %r, %r, %d)" % (
             name,
             cell.group("name"),
             cell.group("args").strip(),
@@ -126,81 +126,66 @@ class _Lines:
         self._changed = {}  # type: Dict[int, str]
 
     def transformed(self) -> Tuple[str, Dict[int, str]]:
+        """The lines as Python, and the original text of those that changed."""
         while self._at < len(self._lines):
             line = self._lines[self._at]
-            call = None  # type: Optional[str]
-            if not self._quote and self._depth == 0 and not self._continued:
-                call = self._escape(line)
-            if call is not None:
-                self._replace(line, call)
+            if not self._quote and self._depth == 0 and not self._continued and self._escape(line):
                 continue
             assigned = self._lex(line)
-            if assigned is not None:
-                self._continued = False
-                text = self._text(line[assigned:])
-                self._replace(line, line[:assigned] + " " + self._call(text, line[:1].strip() != ""))
-                continue
-            self._out.append(line)
-            self._at += 1
+            if assigned is None:
+                self._put(line, 0)
+            else:
+                text, extra = self._text(line[assigned:])
+                call = self._call(text, line[:1].strip() != "", "output")
+                self._replace(line[:assigned] + " " + call, extra)
         return "\n".join(self._out), self._changed
 
-    def _replace(self, line: str, call: str) -> None:
+    def _put(self, line: str, extra: int) -> None:
+        self._out += [line] + [""] * extra
+        self._at += 1 + extra
+
+    def _replace(self, line: str, extra: int) -> None:
         """Puts a call in place of the line; the lines it was continued on become empty."""
-        start = len(self._out)
-        self._changed[start + 1] = line
-        self._out.append(call)
-        self._at += 1
-        while start + 1 + self._extra > len(self._out):
-            self._out.append("")
-            self._at += 1
-        self._extra = 0
+        self._changed[self._at + 1] = self._lines[self._at]
+        self._put(line, extra)
 
-    _extra = 0
-
-    def _text(self, first: str) -> str:
-        """The rest of a line, with the lines a backslash at its end adds to it."""
+    def _text(self, first: str) -> Tuple[str, int]:
+        """The rest of a line, with the lines a backslash at its end adds to it, and how many those are."""
         parts = [first.rstrip()]
         while parts[-1].endswith("\\") and self._at + len(parts) < len(self._lines):
             parts[-1] = parts[-1][:-1]
             parts.append(self._lines[self._at + len(parts)].rstrip())
-        self._extra = len(parts) - 1
-        return " ".join(parts).strip()
+        return " ".join(parts).strip(), len(parts) - 1
 
-    def _escape(self, line: str) -> Optional[str]:
-        """The call in place of a logical line, when it is an escape."""
+    def _escape(self, line: str) -> bool:
+        """Puts a call in place of a logical line, when it is an escape."""
         indent = line[: len(line) - len(line.lstrip(" \t"))]
         escaped = _ESCAPED.match(line)
-        asked = None if escaped and escaped.group(1).startswith("!") else _HELP.match(line)
+        kind = escaped.group(1) if escaped else ""
+        asked = None if kind.startswith("!") else _HELP.match(line)
+        if asked is None and escaped is None:
+            return False
         if asked is not None:
-            return "%s%s('help', %r, %d)" % (
-                indent,
-                self._name,
-                asked.group(1),
-                len(asked.group(2)),
-            )
-        if escaped is None:
-            return None
-        if escaped.group(1).startswith("?"):
-            asked_for = line[escaped.end() :].strip()
-            return "%s%s('help', %r, %d)" % (indent, self._name, asked_for, len(escaped.group(1)))
-        return indent + self._call(self._text(line), indent == "")
+            kind, what = asked.group(2), asked.group(1)
+        elif kind.startswith("?"):
+            what = line[escaped.end() :].strip()  # type: ignore[union-attr]
+        else:
+            text, extra = self._text(line)
+            self._replace(indent + self._call(text, indent == "", "system"), extra)
+            return True
+        self._replace("%s%s('help', %r, %d)" % (indent, self._name, what, len(kind)), 0)
+        return True
 
-    def _call(self, text: str, outermost: bool) -> str:
+    def _call(self, text: str, outermost: bool, command: str) -> str:
         """The call for ``!…`` or ``%…``. ``outermost``: certainly not inside of a function."""
         if text.startswith("!!"):
             return "%s('output', %r)" % (self._name, text[2:].strip())
         if text.startswith("!"):
-            kind = "output" if self._is_assigned(text) else "system"
-            return "%s(%r, %r)" % (self._name, kind, text[1:].strip())
+            return "%s(%r, %r)" % (self._name, command, text[1:].strip())
         word, _, rest = text[1:].strip().partition(" ")
         if word == "time" and outermost and "await" in rest:
-            return "(await %s('await', %r, %r))" % (self._name, word, rest.strip())
+            return "await %s('time', %r)" % (self._name, rest.strip())
         return "%s('line', %r, %r)" % (self._name, word, rest.strip())
-
-    def _is_assigned(self, _text: str) -> bool:
-        return self._assigning
-
-    _assigning = False
 
     def _lex(self, line: str) -> Optional[int]:
         """Follows strings and brackets through a line. Returns where an escape is assigned."""

@@ -93,9 +93,10 @@ class Printer:
     def _next_group(self) -> Optional[_Group]:
         """The outermost group that still can be broken."""
         for level in self._waiting:
-            for group in reversed(level):
+            for index, group in enumerate(reversed(level)):
                 if group.breaks:
-                    level.remove(group)
+                    # Counted from the wrong end, as IPython does: the layout is to be the same.
+                    del level[index]
                     group.broken = True
                     return group
             for group in level:

@@ -13,10 +13,11 @@ import time
 import types
 from typing import Any, Dict, List, Optional
 
-from . import FOLDER, cells, introspection, limits, processes, tracebacks
+from . import FOLDER, cells, introspection, limits, magics, overlay, processes, tracebacks
 from .asking import Questions
-from .display import DisplayHandle, Publisher, bundle
+from .display import FORMATTER, DisplayHandle, Publisher, bundle
 from .inline_figures import BACKEND_MODULE, Figures
+from .ipython_shim import IPythonShim
 from .streams import CURRENT_CELL, Marks, OutStream, write_all
 from .wire import Channel, Header, encode
 
@@ -41,9 +42,13 @@ class Session:
         # What `_`, `__` and `___` were set to last: user code that sets one itself keeps it.
         self._recent = ["", "", ""]  # type: List[Any]
         self.publisher = Publisher(self._publish)
-        self.figures = Figures(self._show_figure)
+        self.figures = Figures(self.publisher.show_figure, FORMATTER)
         self.questions = Questions(control, self._publish, self._postpone)
         self.module = self._make_main(request)
+        self.shim = IPythonShim(self.publisher, self.figures, self.module.__dict__)
+        self.magics = magics.Magics(
+            self.module.__dict__, self._compiler, self.publisher, self.figures.flush
+        )
 
     # Setting up
 
@@ -163,11 +168,6 @@ class Session:
             marks.put("c", marks.active)
             self._control.send_encoded(data)
 
-    def _show_figure(self, figure: Any) -> None:
-        data, metadata = bundle(figure)
-        if "image/png" in data:
-            self.publisher.send(data, metadata)
-
     # Cells
 
     async def _execute(self, request: Header) -> None:
@@ -201,10 +201,12 @@ class Session:
                 if self._interrupt_early:
                     raise KeyboardInterrupt
                 compiled = self._compiler.compile(code, filename)
-                has_result, value = await cells.run(compiled, namespace)
-                if has_result and not silent:
-                    self._result(value, count, namespace, store)
-                self.figures.flush()
+                try:
+                    has_result, value = await cells.run(compiled, namespace)
+                    if has_result and not silent:
+                        self._result(value, count, namespace, store)
+                finally:
+                    self.shim.end_cell()
             finally:
                 self._in_user_code = False
         except asyncio.CancelledError as cancelled:
@@ -220,6 +222,7 @@ class Session:
         self.questions.cell = None
         change_environment(restore)
         if failed is not None:
+            magics.explain(failed)
             error = tracebacks.describe(failed)
             if compiled is None and error["traceback"][0].startswith("Traceback"):
                 # Nothing has run yet, so there are no frames.
@@ -397,6 +400,7 @@ def main(path: str, request: Header, parent: int) -> int:
     _connect_output(path, token, "stderr", 2)
     control = Channel.connect(path, token, "control")
     change_environment(request["env"])
+    overlay.set_up(request.get("overlay"))
     os.environ.setdefault("MPLBACKEND", "module://" + BACKEND_MODULE)
     if hasattr(time, "tzset"):
         time.tzset()
@@ -418,6 +422,8 @@ def main(path: str, request: Header, parent: int) -> int:
     session = Session(control, marks, request)
     session.questions.install()
     session.figures.install()
+    session.magics.install()
+    session.shim.install()
     return session.run()
 
 

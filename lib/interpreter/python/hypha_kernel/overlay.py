@@ -1,0 +1,161 @@
+"""The overlay: where packages go that the code of a session installs.
+
+An environment is shared by sessions and stays as it was built. So every session has a virtual environment on top
+of it, made by hand in well under a millisecond: its ``python`` and ``pip`` are the first on ``PATH`` and
+``sys.executable``, so ``%pip``, ``!pip``, ``subprocess`` and even ``uv`` install there without being told. Being
+a virtual environment is what makes it safe: pip counts the environment's packages as installed, and never removes
+what lies outside of its own prefix, as ``--prefix`` does and ``--target`` cannot know. A newer version hides the
+environment's.
+"""
+
+import importlib
+import os
+import site
+import sys
+import sysconfig
+from typing import Dict, List, Optional, Tuple
+
+#: Settings that would send packages elsewhere.
+_MISLEADING = ("PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_USER", "PIP_PYTHON", "PYTHONHOME")
+#: Started by a shell because a path may be too long for ``#!``.
+_PIP = """#!/bin/sh
+'''exec' "${0%%/*}/python" "$0" "$@"
+' '''
+import runpy
+import sys
+sys.path[0:1] = []
+runpy.run_module("pip", run_name="__main__", alter_sys=True)
+"""
+
+
+class Overlay:
+    """The overlay of this session."""
+
+    def __init__(self, directory: str) -> None:
+        self.directory = directory
+        self.bin = os.path.join(directory, "bin")
+        self.python = os.path.join(self.bin, "python")
+        variables = {"base": directory, "platbase": directory}
+        self.sites = []  # type: List[str]
+        for kind in ("purelib", "platlib"):
+            path = sysconfig.get_path(kind, "posix_prefix", variables)
+            if path not in self.sites:
+                self.sites.append(path)
+        #: The path files that have been read, and when they were written.
+        self._read = {}  # type: Dict[str, Tuple[int, int]]
+
+    def make(self) -> None:
+        """Writes the virtual environment; one that is there stays."""
+        os.makedirs(self.bin, exist_ok=True)
+        for path in self.sites:
+            os.makedirs(path, exist_ok=True)
+        for name in ("python", "python3", "python%d.%d" % sys.version_info[:2]):
+            link = os.path.join(self.bin, name)
+            if not os.path.lexists(link):
+                os.symlink(sys.executable, link)
+        for name in ("pip", "pip3"):
+            self._write(os.path.join("bin", name), _PIP.replace("%%", "%"), 0o755)
+        base = getattr(sys, "_base_executable", None) or sys.executable
+        nested = sys.prefix != sys.base_prefix
+        whole = not nested or any(path.startswith(sys.base_prefix + os.sep) for path in _site_paths())
+        self._write(
+            "pyvenv.cfg",
+            "home = %s\ninclude-system-site-packages = %s\nversion = %d.%d.%d\n"
+            % ((os.path.dirname(base), "true" if whole else "false") + sys.version_info[:3]),
+        )
+        if nested:
+            # The environment is a virtual one itself, which Python does not look for below another.
+            lines = ["import site; site.addsitedir(%r)\n" % path for path in site.getsitepackages()]
+            self._write(os.path.join(self.sites[0], "_environment.pth"), "".join(lines))
+
+    def _write(self, name: str, text: str, mode: int = 0o644) -> None:
+        path = os.path.join(self.directory, name)
+        if not os.path.lexists(path):
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(text)
+            os.chmod(path, mode)
+
+    def enter(self) -> None:
+        """Puts the overlay before the environment, for this process and for those it starts."""
+        for name in _MISLEADING:
+            os.environ.pop(name, None)
+        os.environ["PATH"] = self.bin + os.pathsep + os.environ.get("PATH", os.defpath)
+        os.environ["VIRTUAL_ENV"] = self.directory
+        # The environment's own pip, called by its path, refuses instead of changing what others use.
+        os.environ["PIP_REQUIRE_VIRTUALENV"] = "1"
+        # Importing must not write into the environment either.
+        os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+        sys.dont_write_bytecode = True
+        sys.executable = self.python
+        spawning = sys.modules.get("multiprocessing.spawn")
+        if spawning is not None:
+            spawning.set_executable(self.python)  # type: ignore[attr-defined]
+        known = _site_paths()
+        at = sys.path.index(known[0]) if known else len(sys.path)
+        sys.path[at:at] = self.sites
+        self.notice()
+
+    def notice(self) -> None:
+        """Makes packages importable that have just been installed; also those that add to ``sys.path``."""
+        importlib.invalidate_caches()
+        for path in self.sites:
+            changed = False
+            for name in _names(path):
+                if not name.endswith(".pth") or name == "_environment.pth":
+                    continue
+                file = os.path.join(path, name)
+                try:
+                    status = os.stat(file)
+                except OSError:
+                    continue
+                stamp = (status.st_mtime_ns, status.st_size)
+                changed = changed or self._read.get(file) != stamp
+                self._read[file] = stamp
+            if changed:
+                before = list(sys.path)
+                site.addsitedir(path)
+                added = [one for one in sys.path if one not in before]
+                at = before.index(path) + 1 if path in before else 0
+                sys.path[:] = before[:at] + added + before[at:]
+
+    def distributions(self) -> Dict[str, str]:
+        """What is installed here: folders of metadata, and the site directory each lies in."""
+        return {
+            name: path
+            for path in self.sites
+            for name in _names(path)
+            if name.endswith((".dist-info", ".egg-info"))
+        }
+
+
+def _names(path: str) -> List[str]:
+    try:
+        return sorted(os.listdir(path))
+    except OSError:
+        return []
+
+
+def _site_paths() -> List[str]:
+    """The site directories on ``sys.path``."""
+    return [path for path in sys.path if os.path.basename(path) in ("site-packages", "dist-packages")]
+
+
+#: The overlay of this process, once it is a session that has one.
+current = None  # type: Optional[Overlay]
+
+
+def set_up(directory: Optional[str]) -> None:
+    """Gives this session its overlay; without a directory it has none."""
+    global current
+    if directory is not None:
+        current = Overlay(directory)
+        current.make()
+        current.enter()
+
+
+def notice_installed() -> None:
+    """Called when a program has run, which may have installed something."""
+    if current is not None:
+        current.notice()
+    else:
+        importlib.invalidate_caches()
