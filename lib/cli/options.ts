@@ -20,6 +20,15 @@ export interface Option {
   readonly environment?: boolean;
 }
 
+const CACHE_DIR: Option = {
+  name: "cache-dir",
+  type: "text",
+  value: "DIR",
+  help: "Where environments are kept",
+  default: "~/.hypha_conda_cache",
+};
+const VERBOSE: Option = { name: "verbose", type: "flag", short: "v", help: "Log details" };
+
 /** Options of `start`. */
 export const START_OPTIONS: readonly Option[] = [
   {
@@ -57,13 +66,7 @@ export const START_OPTIONS: readonly Option[] = [
     help: "Who may find the worker",
     default: "protected",
   },
-  {
-    name: "cache-dir",
-    type: "text",
-    value: "DIR",
-    help: "Where environments are kept",
-    default: "~/.hypha_conda_cache",
-  },
+  CACHE_DIR,
   {
     name: "working-dir",
     type: "text",
@@ -120,18 +123,12 @@ export const START_OPTIONS: readonly Option[] = [
     default: "none",
   },
   { name: "disable-ssl", type: "flag", help: "Tell sessions not to verify certificates" },
-  { name: "verbose", type: "flag", short: "v", help: "Log details" },
+  VERBOSE,
 ];
 
 /** Options of `run`. */
 export const RUN_OPTIONS: readonly Option[] = [
-  {
-    name: "cache-dir",
-    type: "text",
-    value: "DIR",
-    help: "Where environments are kept",
-    default: "~/.hypha_conda_cache",
-  },
+  CACHE_DIR,
   {
     name: "working-dir",
     type: "text",
@@ -162,7 +159,7 @@ export const RUN_OPTIONS: readonly Option[] = [
     default: "no limit",
     environment: false,
   },
-  { name: "verbose", type: "flag", short: "v", help: "Log details" },
+  VERBOSE,
 ];
 
 /** Parsed options: text or `true` by flag name; the remaining arguments; those behind `--`. */

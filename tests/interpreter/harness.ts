@@ -2,7 +2,8 @@
 import { join } from "@std/path";
 import { silentLogger } from "../../lib/log.ts";
 import { ForkServer } from "../../lib/interpreter/fork_server.ts";
-import { Interpreter, type InterpreterOptions } from "../../lib/interpreter/interpreter.ts";
+import { Interpreter } from "../../lib/interpreter/interpreter.ts";
+import type { InterpreterOptions } from "../../lib/interpreter/options.ts";
 import type { ExecutionResult } from "../../lib/interpreter/outputs.ts";
 import { installRuntime } from "../../lib/interpreter/runtime.ts";
 import { Switchboard } from "../../lib/interpreter/switchboard.ts";
