@@ -1,56 +1,72 @@
 /**
  * Collects the output of one cell: the live stream as it comes, and the list of outputs of the result, in which
- * neighbouring text is joined, updates are applied and cleared output is gone.
+ * neighbouring text is joined, overwritten text is gone, updates are applied and cleared output is forgotten.
+ *
+ * The result is bounded. When it grows over the limit, its first four fifths and its last fifth are kept, with a
+ * notice between them that says how much is left out; the live stream ends at the limit with a notice.
  */
+import { bundleSize, withinLimit } from "./bundle_limit.ts";
 import type { Header } from "./frames.ts";
 import type { StreamName } from "./merge.ts";
-import type { Bundle, LiveOutput, Output } from "./outputs.ts";
+import type { Bundle, DisplayData, ExecuteResult, LiveOutput, Output } from "./outputs.ts";
+import { atCharacter, StreamText } from "./stream_text.ts";
 import { Utf8Stream } from "./utf8.ts";
 
 /** Options of {@linkcode Collector}. */
 export interface CollectorOptions {
   /** Receives output the moment it is in order. Must not throw and must not block. */
   onOutput?: ((output: LiveOutput) => void) | undefined;
-  /** Bytes of text and displays that are kept; more is cut with a notice. @default 10 MiB */
+  /** Characters of text and displays that are kept; more is cut with a notice. @default 10 Mi */
   limit?: number;
 }
 
 const DEFAULT_LIMIT = 10 * 1024 * 1024;
+/** What an output takes beside its content, so that a million empty ones are bounded too; less under low limits. */
+const OVERHEAD = 64;
+
+type Shown = DisplayData | ExecuteResult;
+
+/** Text of a stream, or something displayed. */
+type Entry = { name: StreamName; text: StreamText } | { shown: Shown; id?: string; size: number };
 
 /** Output of one cell. */
 export class Collector {
   readonly #onOutput: ((output: LiveOutput) => void) | undefined;
   readonly #limit: number;
+  readonly #tailLimit: number;
+  readonly #overhead: number;
   readonly #decoders: Record<StreamName, Utf8Stream> = {
     stdout: new Utf8Stream(),
     stderr: new Utf8Stream(),
   };
-  readonly #outputs: Output[] = [];
-  readonly #parts = new Map<Output, string[]>();
-  readonly #displays = new Map<string, Output[]>();
+  readonly #displays = new Map<string, Set<Entry>>();
+  /** All entries; when something has been left out only those before the notice. */
+  #head: Entry[] = [];
+  /** Entries after the notice. */
+  #tail: Entry[] | undefined;
+  /** Size of the entries that can still grow: the tail if there is one. */
   #size = 0;
+  #leftOut = 0;
   #truncated = false;
   #clearPending = false;
+  #liveSize = 0;
 
   /** Starts with nothing. */
   constructor(options: CollectorOptions = {}) {
     this.#onOutput = options.onOutput;
     this.#limit = options.limit ?? DEFAULT_LIMIT;
+    this.#tailLimit = Math.floor(this.#limit / 5);
+    this.#overhead = Math.min(OVERHEAD, Math.floor(this.#limit / 1000));
   }
 
-  /** Whether output was cut. */
+  /** Whether something is missing from the result. */
   get truncated(): boolean {
     return this.#truncated;
   }
 
   /** Adds bytes of a stream. Bytes that are not UTF-8 become replacement characters. */
   bytes(name: StreamName, bytes: Uint8Array): void {
-    if (this.#truncated) return;
-    const room = this.#limit - this.#size;
-    const kept = bytes.length > room ? bytes.subarray(0, Math.max(room, 0)) : bytes;
-    this.#size += bytes.length;
-    this.#text(name, this.#decoders[name].push(kept));
-    if (kept.length < bytes.length) this.#cut();
+    this.#text(name, this.#decoders[name].push(bytes));
   }
 
   /** Adds a control frame of the session: a display, an update, a result, or an order to clear. */
@@ -63,14 +79,9 @@ export class Collector {
       return;
     }
     if (frame.op !== "display" && frame.op !== "result") return;
-    const data = frame.data as Bundle;
+    const { data, cut } = withinLimit(frame.data as Bundle, this.#limit);
+    if (cut) this.#truncated = true;
     const metadata = (frame.metadata ?? {}) as Bundle;
-    if (this.#truncated) return;
-    this.#size += approximateSize(data);
-    if (this.#size > this.#limit) {
-      this.#cut();
-      return;
-    }
     if (frame.op === "result") {
       const count = frame.execution_count as number;
       this.#add({ type: "execute_result", data, metadata, execution_count: count });
@@ -86,49 +97,151 @@ export class Collector {
     for (const name of ["stdout", "stderr"] as const) {
       this.#text(name, this.#decoders[name].end());
     }
-    for (const [output, parts] of this.#parts) {
-      if (output.type === "stream") output.text = parts.join("");
-    }
-    this.#parts.clear();
-    return this.#outputs;
+    if (this.#tail === undefined) return this.#head.map(outputOf);
+    this.#trim(this.#tailLimit);
+    const size = `${mebi(this.#leftOut)} MiB`;
+    const notice = `\n[output truncated: ${size} left out here, of more than ${
+      mebi(this.#limit)
+    } MiB in one cell]\n`;
+    return [
+      ...this.#head.map(outputOf),
+      { type: "stream", name: "stderr", text: notice },
+      ...this.#tail.map(outputOf),
+    ];
   }
 
   #text(name: StreamName, text: string): void {
     if (text === "") return;
-    this.#onOutput?.({ type: "stream", name, text });
     this.#clearIfPending();
-    const last = this.#outputs.at(-1);
-    if (last?.type === "stream" && last.name === name) {
-      this.#parts.get(last)?.push(text);
-      return;
+    this.#liveText(name, text);
+    const entries = this.#tail ?? this.#head;
+    let last = entries.at(-1);
+    if (last === undefined || !("name" in last) || last.name !== name) {
+      last = { name, text: new StreamText() };
+      entries.push(last);
+      this.#size += this.#overhead;
     }
-    const output: Output = { type: "stream", name, text: "" };
-    this.#outputs.push(output);
-    this.#parts.set(output, [text]);
+    const before = last.text.size;
+    last.text.append(text);
+    this.#grown(last.text.size - before);
   }
 
-  #add(output: Output, displayId?: string): void {
-    this.#onOutput?.(output);
+  #add(shown: Shown, id?: string): void {
     this.#clearIfPending();
-    this.#outputs.push(output);
-    if (displayId === undefined) return;
-    const shown = this.#displays.get(displayId);
-    if (shown === undefined) this.#displays.set(displayId, [output]);
-    else shown.push(output);
+    this.#live(shown, bundleSize(shown.data));
+    // The receiver of the live stream has the same object, which later updates must not change.
+    const size = bundleSize(shown.data) + bundleSize(shown.metadata) + this.#overhead;
+    const entry: Entry = { shown: { ...shown }, size, ...(id === undefined ? {} : { id }) };
+    (this.#tail ?? this.#head).push(entry);
+    if (id !== undefined) {
+      const same = this.#displays.get(id);
+      if (same === undefined) this.#displays.set(id, new Set([entry]));
+      else same.add(entry);
+    }
+    this.#grown(size);
   }
 
   #update(id: string, data: Bundle, metadata: Bundle): void {
-    this.#onOutput?.({
-      type: "update_display_data",
-      data,
-      metadata,
-      transient: { display_id: id },
-    });
-    for (const output of this.#displays.get(id) ?? []) {
-      if (output.type === "stream") continue;
-      output.data = data;
-      output.metadata = metadata;
+    const transient = { display_id: id };
+    this.#live({ type: "update_display_data", data, metadata, transient }, bundleSize(data));
+    const size = bundleSize(data) + bundleSize(metadata) + this.#overhead;
+    for (const entry of this.#displays.get(id) ?? []) {
+      if (!("shown" in entry)) continue;
+      const more = size - entry.size;
+      entry.shown.data = data;
+      entry.shown.metadata = metadata;
+      entry.size = size;
+      this.#grown(more);
     }
+  }
+
+  /** Keeps the limit after something has grown. */
+  #grown(by: number): void {
+    this.#size += by;
+    if (this.#tail === undefined) {
+      if (this.#size > this.#limit) this.#divide();
+    } else if (this.#size > 2 * this.#tailLimit) this.#trim(this.#tailLimit);
+  }
+
+  /** The limit is reached: what is beyond four fifths of it becomes the tail. */
+  #divide(): void {
+    const room = this.#limit - this.#tailLimit;
+    this.#truncated = true;
+    let size = 0;
+    let at = 0;
+    for (; at < this.#head.length && size < room; at++) size += this.#sizeOf(this.#head[at]!);
+    const tail = this.#head.splice(at);
+    const last = this.#head.at(-1);
+    if (last !== undefined && "name" in last && size > room) {
+      const rest = last.text.split(Math.max(0, last.text.size - (size - room)));
+      tail.unshift({ name: last.name, text: rest });
+    } else if (last !== undefined && size > this.#limit) {
+      // Only the display itself does not fit.
+      this.#head.pop();
+      tail.unshift(last);
+    }
+    this.#tail = tail;
+    this.#size = tail.reduce((sum, entry) => sum + this.#sizeOf(entry), 0);
+    this.#trim(this.#tailLimit);
+  }
+
+  /** Leaves out the beginning of the tail. */
+  #trim(limit: number): void {
+    const tail = this.#tail!;
+    let drop = 0;
+    while (this.#size > limit && drop < tail.length) {
+      const entry = tail[drop]!;
+      const before = this.#sizeOf(entry);
+      const excess = this.#size - limit;
+      if ("name" in entry && entry.text.size > excess) entry.text.dropStart(excess);
+      else if (!("shown" in entry) || drop < tail.length - 1) {
+        this.#forget(entry);
+        drop++;
+        this.#size -= before;
+        this.#leftOut += before;
+        continue;
+      } else {
+        // The last display alone is too large: what makes it so is named in its place.
+        entry.shown.data = withinLimit(entry.shown.data, Math.max(0, limit - this.#overhead)).data;
+        entry.shown.metadata = {};
+        entry.size = bundleSize(entry.shown.data) + this.#overhead;
+      }
+      this.#leftOut += before - this.#sizeOf(entry);
+      this.#size -= before - this.#sizeOf(entry);
+      break;
+    }
+    tail.splice(0, drop);
+  }
+
+  #forget(entry: Entry): void {
+    if (!("shown" in entry) || entry.id === undefined) return;
+    const same = this.#displays.get(entry.id);
+    same?.delete(entry);
+    if (same?.size === 0) this.#displays.delete(entry.id);
+  }
+
+  /** Passes text on as it comes, up to the limit. */
+  #liveText(name: StreamName, text: string): void {
+    const room = this.#limit - this.#liveSize;
+    if (text.length > room && room > 0) {
+      this.#onOutput?.({ type: "stream", name, text: text.slice(0, atCharacter(text, room)) });
+    }
+    this.#live({ type: "stream", name, text }, text.length);
+  }
+
+  #live(output: LiveOutput, size: number): void {
+    if (this.#liveSize > this.#limit) return;
+    this.#liveSize += size;
+    if (this.#liveSize <= this.#limit) this.#onOutput?.(output);
+    else {
+      const text = `\n[output truncated: more than ${mebi(this.#limit)} MiB in one cell; ` +
+        "the result has its end]\n";
+      this.#onOutput?.({ type: "stream", name: "stderr", text });
+    }
+  }
+
+  #sizeOf(entry: Entry): number {
+    return "name" in entry ? entry.text.size + this.#overhead : entry.size;
   }
 
   #clearIfPending(): void {
@@ -138,23 +251,20 @@ export class Collector {
   }
 
   #clear(): void {
-    this.#outputs.length = 0;
-    this.#parts.clear();
+    this.#head = [];
+    this.#tail = undefined;
     this.#displays.clear();
-  }
-
-  #cut(): void {
-    this.#truncated = true;
-    for (const decoder of Object.values(this.#decoders)) decoder.reset();
-    const mib = (this.#limit / 1024 / 1024).toFixed(1);
-    this.#text("stderr", `\n[output truncated: more than ${mib} MiB in one cell]\n`);
+    this.#size = this.#leftOut = this.#liveSize = 0;
+    this.#truncated = false;
   }
 }
 
-function approximateSize(data: Bundle): number {
-  let size = 0;
-  for (const value of Object.values(data)) {
-    size += typeof value === "string" ? value.length : JSON.stringify(value)?.length ?? 0;
-  }
-  return size;
+function outputOf(entry: Entry): Output {
+  return "name" in entry
+    ? { type: "stream", name: entry.name, text: entry.text.toString() }
+    : entry.shown;
+}
+
+function mebi(size: number): string {
+  return (size / 1024 / 1024).toFixed(1);
 }

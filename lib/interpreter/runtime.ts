@@ -28,6 +28,8 @@ import magicsShell from "./python/hypha_kernel/magics_shell.py" with { type: "te
 import magicsTiming from "./python/hypha_kernel/magics_timing.py" with { type: "text" };
 import magicsTransform from "./python/hypha_kernel/magics_transform.py" with { type: "text" };
 import overlay from "./python/hypha_kernel/overlay.py" with { type: "text" };
+import processState from "./python/hypha_kernel/process_state.py" with { type: "text" };
+import startup from "./python/hypha_kernel/startup.py" with { type: "text" };
 import processes from "./python/hypha_kernel/processes.py" with { type: "text" };
 import session from "./python/hypha_kernel/session.py" with { type: "text" };
 import streams from "./python/hypha_kernel/streams.py" with { type: "text" };
@@ -63,6 +65,8 @@ export const RUNTIME_FILES: Readonly<Record<string, string>> = {
   "hypha_kernel/magics_timing.py": magicsTiming,
   "hypha_kernel/magics_transform.py": magicsTransform,
   "hypha_kernel/overlay.py": overlay,
+  "hypha_kernel/process_state.py": processState,
+  "hypha_kernel/startup.py": startup,
   "hypha_kernel/processes.py": processes,
   "hypha_kernel/session.py": session,
   "hypha_kernel/streams.py": streams,

@@ -69,7 +69,7 @@ export class StreamText {
     const all = this.toString();
     let cut = atCharacter(all, count);
     const end = all.indexOf("\n", cut);
-    if (end >= 0 && end - cut < 200) cut = end + 1;
+    if (end >= 0 && end - cut < 200 && end < all.length - 1) cut = end + 1;
     const rest = this.split(cut);
     this.#settled = rest.#settled;
     this.#pieces = rest.#pieces;
@@ -103,17 +103,14 @@ export class StreamText {
   #write(text: string): void {
     const line = this.#line;
     const behind = this.#column + text.length;
-    const overwrites = this.#column < line.length;
-    // With escape sequences nobody knows what stands in which column: the rest of the line gives way.
-    const even = overwrites && !UNEVEN.test(line) && !UNEVEN.test(text);
-    if (overwrites) {
-      this.#line = (even || this.#column === 0 ? line.slice(0, this.#column) : line) + text +
-        (even ? line.slice(behind) : "");
-      this.#column = even ? behind : this.#line.length;
-    } else {
+    if (this.#column === line.length) {
       this.#line = line + text;
-      this.#column = behind;
+    } else {
+      // With escape sequences nobody knows what stands in which column: the rest of the line gives way.
+      const even = !UNEVEN.test(line) && !UNEVEN.test(text);
+      this.#line = line.slice(0, this.#column) + text + (even ? line.slice(behind) : "");
     }
+    this.#column = behind;
   }
 
   #erase(): void {
@@ -141,7 +138,7 @@ export class StreamText {
 }
 
 /** A place to cut that is not inside of a pair of surrogates. */
-function atCharacter(text: string, at: number): number {
+export function atCharacter(text: string, at: number): number {
   const code = text.charCodeAt(at);
   return code >= 0xdc00 && code <= 0xdfff && at > 0 ? at - 1 : at;
 }

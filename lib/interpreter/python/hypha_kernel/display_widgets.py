@@ -12,7 +12,7 @@ from typing import Any, Iterable, Iterator, List, Optional, Tuple
 from urllib.parse import urlencode
 
 from .display import DisplayHandle, new_id
-from .display_objects import DisplayObject
+from .display_objects import DisplayObject, TextDisplayObject
 
 
 class Audio(DisplayObject):
@@ -115,6 +115,40 @@ class YouTubeVideo(IFrame):
             extras.append('allow="autoplay"')
             params["autoplay"] = 1
         super().__init__("https://www.youtube.com/embed/%s" % id, width, height, extras, **params)
+
+
+class Code(TextDisplayObject):
+    """Source code; in colours where Pygments is installed."""
+
+    def __init__(self, data: Any = None, url: Any = None, filename: Any = None, language: Optional[str] = None) -> None:
+        self.language = language
+        super().__init__(data=data, url=url, filename=filename)
+
+    def __repr__(self) -> str:
+        return str(self.data)
+
+    def _highlighted(self, formatter: str, **options: Any) -> Optional[str]:
+        try:
+            from pygments import formatters, highlight, lexers, util
+        except ImportError:
+            return None
+        try:
+            if self.language is not None:
+                lexer = lexers.get_lexer_by_name(self.language)
+            elif self.filename is not None:
+                lexer = lexers.get_lexer_for_filename(self.filename)
+            else:
+                lexer = lexers.guess_lexer(self.data)
+        except util.ClassNotFound:
+            lexer = lexers.get_lexer_by_name("text")
+        return str(highlight(self.data, lexer, getattr(formatters, formatter)(**options)))
+
+    def _repr_html_(self) -> str:
+        text = self._highlighted("HtmlFormatter", noclasses=True)
+        return "<pre>%s</pre>" % html.escape(self.data) if text is None else text
+
+    def _repr_latex_(self) -> Optional[str]:
+        return self._highlighted("LatexFormatter")
 
 
 class FileLink:

@@ -17,7 +17,7 @@ import time
 import traceback
 from typing import Any, Dict, Optional, Set
 
-from . import processes, session
+from . import processes, startup
 from .wire import Channel, Header
 
 _SIGNALS = {"SIGINT": signal.SIGINT, "SIGTERM": signal.SIGTERM, "SIGKILL": signal.SIGKILL}
@@ -114,7 +114,7 @@ class ForkServer:
             os.close(self._wakeup_read)
             os.close(self._wakeup_write)
             self._control.sock.close()
-            code = session.main(self._socket_path, request, parent)
+            code = startup.main(self._socket_path, request, parent)
         except BaseException:
             # There may be no session channel yet: the fork server's own standard error goes to the worker's log.
             traceback.print_exc()

@@ -170,8 +170,12 @@ def _measure(call: Call, options: Dict[str, int], setup: str, statement: str) ->
     loop.body = compiler.parse(statement, call.filename).body or [ast.Pass()]
     function.body[0:1] = compiler.parse(setup, call.filename).body
     code = compile(ast.fix_missing_locations(template), call.filename, "exec", compiler.flags, True)
-    found = dict(call.locals) if call.locals is not call.globals else {}
-    exec(code, call.globals, found)  # noqa: S102
+    names = call.globals
+    if call.locals is not names:
+        # Inside of a function its variables are meant too.
+        names = dict(names, **call.locals)
+    found = {}  # type: Dict[str, Any]
+    exec(code, names, found)  # noqa: S102
     timer = timeit.Timer(timer=time.process_time if "c" in options else time.perf_counter)
     timer.inner = found["inner"]  # type: ignore[attr-defined]
     number = options["n"]

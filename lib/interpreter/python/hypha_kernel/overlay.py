@@ -1,7 +1,7 @@
 """The overlay: where packages go that the code of a session installs.
 
 An environment is shared by sessions and stays as it was built. So every session has a virtual environment on top
-of it, made by hand in well under a millisecond: its ``python`` and ``pip`` are the first on ``PATH`` and
+of it, made by hand in a few milliseconds: its ``python`` and ``pip`` are the first on ``PATH`` and
 ``sys.executable``, so ``%pip``, ``!pip``, ``subprocess`` and even ``uv`` install there without being told. Being
 a virtual environment is what makes it safe: pip counts the environment's packages as installed, and never removes
 what lies outside of its own prefix, as ``--prefix`` does and ``--target`` cannot know. A newer version hides the
@@ -12,14 +12,13 @@ import importlib
 import os
 import site
 import sys
-import sysconfig
 from typing import Dict, List, Optional, Tuple
 
 #: Settings that would send packages elsewhere.
 _MISLEADING = ("PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_USER", "PIP_PYTHON", "PYTHONHOME")
 #: Started by a shell because a path may be too long for ``#!``.
 _PIP = """#!/bin/sh
-'''exec' "${0%%/*}/python" "$0" "$@"
+'''exec' "${0%/*}/python" "$0" "$@"
 ' '''
 import runpy
 import sys
@@ -35,45 +34,39 @@ class Overlay:
         self.directory = directory
         self.bin = os.path.join(directory, "bin")
         self.python = os.path.join(self.bin, "python")
-        variables = {"base": directory, "platbase": directory}
+        # Not asked of sysconfig: that takes longer than all the rest.
+        version = "python%d.%d" % sys.version_info[:2] + ("t" if "t" in sys.abiflags else "")
         self.sites = []  # type: List[str]
-        for kind in ("purelib", "platlib"):
-            path = sysconfig.get_path(kind, "posix_prefix", variables)
+        for library in ("lib", getattr(sys, "platlibdir", "lib")):
+            path = os.path.join(directory, library, version, "site-packages")
             if path not in self.sites:
                 self.sites.append(path)
         #: The path files that have been read, and when they were written.
         self._read = {}  # type: Dict[str, Tuple[int, int]]
 
     def make(self) -> None:
-        """Writes the virtual environment; one that is there stays."""
+        """Writes the virtual environment; one that is there stays.
+
+        Every session does this, so there are as few files as can be; pip makes the site directory itself.
+        """
         os.makedirs(self.bin, exist_ok=True)
-        for path in self.sites:
-            os.makedirs(path, exist_ok=True)
         for name in ("python", "python3", "python%d.%d" % sys.version_info[:2]):
-            link = os.path.join(self.bin, name)
-            if not os.path.lexists(link):
-                os.symlink(sys.executable, link)
-        for name in ("pip", "pip3"):
-            self._write(os.path.join("bin", name), _PIP.replace("%%", "%"), 0o755)
+            _link(sys.executable, os.path.join(self.bin, name))
+        _write(os.path.join(self.bin, "pip"), _PIP, 0o755)
+        _link("pip", os.path.join(self.bin, "pip3"))
         base = getattr(sys, "_base_executable", None) or sys.executable
         nested = sys.prefix != sys.base_prefix
         whole = not nested or any(path.startswith(sys.base_prefix + os.sep) for path in _site_paths())
-        self._write(
-            "pyvenv.cfg",
+        _write(
+            os.path.join(self.directory, "pyvenv.cfg"),
             "home = %s\ninclude-system-site-packages = %s\nversion = %d.%d.%d\n"
             % ((os.path.dirname(base), "true" if whole else "false") + sys.version_info[:3]),
         )
         if nested:
             # The environment is a virtual one itself, which Python does not look for below another.
+            os.makedirs(self.sites[0], exist_ok=True)
             lines = ["import site; site.addsitedir(%r)\n" % path for path in site.getsitepackages()]
-            self._write(os.path.join(self.sites[0], "_environment.pth"), "".join(lines))
-
-    def _write(self, name: str, text: str, mode: int = 0o644) -> None:
-        path = os.path.join(self.directory, name)
-        if not os.path.lexists(path):
-            with open(path, "w", encoding="utf-8") as file:
-                file.write(text)
-            os.chmod(path, mode)
+            _write(os.path.join(self.sites[0], "_environment.pth"), "".join(lines))
 
     def enter(self) -> None:
         """Puts the overlay before the environment, for this process and for those it starts."""
@@ -93,11 +86,15 @@ class Overlay:
         known = _site_paths()
         at = sys.path.index(known[0]) if known else len(sys.path)
         sys.path[at:at] = self.sites
-        self.notice()
+        self._add_paths()
 
     def notice(self) -> None:
         """Makes packages importable that have just been installed; also those that add to ``sys.path``."""
-        importlib.invalidate_caches()
+        forget_directories()
+        self._add_paths()
+
+    def _add_paths(self) -> None:
+        """Reads the path files that are new."""
         for path in self.sites:
             changed = False
             for name in _names(path):
@@ -128,6 +125,24 @@ class Overlay:
         }
 
 
+def _link(target: str, path: str) -> None:
+    try:
+        os.symlink(target, path)
+    except FileExistsError:
+        pass
+
+
+def _write(path: str, text: str, mode: int = 0o644) -> None:
+    try:
+        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    except FileExistsError:
+        return
+    try:
+        os.write(file, text.encode("utf-8", "surrogateescape"))
+    finally:
+        os.close(file)
+
+
 def _names(path: str) -> List[str]:
     try:
         return sorted(os.listdir(path))
@@ -140,6 +155,18 @@ def _site_paths() -> List[str]:
     return [path for path in sys.path if os.path.basename(path) in ("site-packages", "dist-packages")]
 
 
+def forget_directories() -> None:
+    """``importlib.invalidate_caches``, which would first import ``importlib.metadata`` with all that it needs."""
+    if "importlib.metadata" in sys.modules:
+        importlib.invalidate_caches()
+        return
+    for path, finder in list(sys.path_importer_cache.items()):
+        if finder is None:
+            del sys.path_importer_cache[path]
+        elif hasattr(finder, "invalidate_caches"):
+            finder.invalidate_caches()
+
+
 #: The overlay of this process, once it is a session that has one.
 current = None  # type: Optional[Overlay]
 
@@ -149,8 +176,13 @@ def set_up(directory: Optional[str]) -> None:
     global current
     if directory is not None:
         current = Overlay(directory)
-        current.make()
         current.enter()
+
+
+def make() -> None:
+    """Makes the overlay of this session. Apart from ``set_up`` because making files takes as long as a start."""
+    if current is not None:
+        current.make()
 
 
 def notice_installed() -> None:
@@ -158,4 +190,4 @@ def notice_installed() -> None:
     if current is not None:
         current.notice()
     else:
-        importlib.invalidate_caches()
+        forget_directories()

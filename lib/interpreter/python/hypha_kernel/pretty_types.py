@@ -76,8 +76,10 @@ def _call(printer: Printer, name: str, args: Iterable[Any], named: Optional[Dict
             if index:
                 printer.text(",")
                 printer.breakable()
-            prefix = key + "=" if key else ""
-            with printer.group(len(prefix), prefix):
+            if key:
+                with printer.group(len(key) + 1, key + "="):
+                    printer.pretty(arg)
+            else:
                 printer.pretty(arg)
 
 

@@ -2,23 +2,20 @@
 
 import asyncio
 import builtins
-import ctypes
-import faulthandler
 import os
-import random
 import signal
-import socket
 import sys
 import time
 import types
-from typing import Any, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional
 
-from . import FOLDER, cells, introspection, limits, magics, overlay, processes, tracebacks
+from . import FOLDER, cells, introspection, magics, processes, tracebacks
 from .asking import Questions
 from .display import FORMATTER, DisplayHandle, Publisher, bundle
-from .inline_figures import BACKEND_MODULE, Figures
+from .inline_figures import Figures
 from .ipython_shim import IPythonShim
-from .streams import CURRENT_CELL, Marks, OutStream, write_all
+from .process_state import change_environment, flush_c_streams, leave_child, write_error
+from .streams import CURRENT_CELL, Marks
 from .wire import Channel, Header, encode
 
 
@@ -72,6 +69,10 @@ class Session:
         sys.modules["__main__"] = module
         self._given = list(module.__dict__)
         return module
+
+    def soon(self, action: Callable[[], object]) -> None:
+        """Has something done as soon as the session has reported that it is ready."""
+        self._loop.call_soon(action)
 
     def run(self) -> int:
         """Serves until the control channel ends."""
@@ -152,7 +153,7 @@ class Session:
         failure = None if task.cancelled() else task.exception()
         if failure is not None:
             # The end of the cell could not be reported (its descriptors are closed, say): nothing can go on.
-            _write_error(self._marks.error_fd(), failure)
+            write_error(self._marks.error_fd(), failure)
             os._exit(1)
         self._next()
 
@@ -218,7 +219,7 @@ class Session:
             self._in_user_code = False
             failed = failure
         if os.getpid() != self._pid:
-            _leave_child(failed)
+            leave_child(failed)
         self.questions.cell = None
         change_environment(restore)
         if failed is not None:
@@ -231,7 +232,7 @@ class Session:
         self._done(cell, count, error, time.perf_counter() - started)
 
     def _result(self, value: Any, count: int, namespace: Dict[str, Any], store: bool) -> None:
-        _flush_c_streams()
+        flush_c_streams()
         data, metadata = bundle(value)
         if store:
             self._remember(value, count, namespace)
@@ -255,7 +256,7 @@ class Session:
     def _done(
         self, cell: str, count: int, error: Optional[Dict[str, Any]], seconds: float
     ) -> None:
-        _flush_c_streams()
+        flush_c_streams()
         self._marks.critical.forget()
         with self._marks as marks:
             marks.active = ""
@@ -325,110 +326,3 @@ _MACHINERY = ("asyncio.", "concurrent.futures", "selectors", "weakref", "hypha_k
 
 # The cell itself, and what follows it: formatting the result calls user code too.
 _CELL_CODE = (cells.run.__code__, Session._execute.__code__)
-
-
-def change_environment(changes: Dict[str, Optional[str]]) -> Dict[str, Optional[str]]:
-    """Sets and (with ``None``) removes environment variables; returns the changes that undo it."""
-    undo = {}  # type: Dict[str, Optional[str]]
-    for name, value in changes.items():
-        undo[name] = os.environ.get(name)
-        if value is None:
-            os.environ.pop(name, None)
-        else:
-            os.environ[name] = value
-    return undo
-
-
-def _flush_c_streams() -> None:
-    """What C code holds back in its standard output belongs to the cell that printed it."""
-    if _LIBC is not None:
-        _LIBC.fflush(_C_STDOUT)
-
-
-try:
-    _LIBC = ctypes.CDLL(None)  # type: Optional[Any]
-    # Not all streams of the process: one that another thread reads from is locked.
-    _C_STDOUT = ctypes.c_void_p.in_dll(
-        _LIBC, "__stdoutp" if sys.platform == "darwin" else "stdout"  # type: ignore[arg-type]
-    )
-    _LIBC.fflush.argtypes = [ctypes.c_void_p]  # type: ignore[union-attr]
-except (OSError, AttributeError, ValueError):
-    _LIBC = None
-
-
-def _write_error(fd: int, error: BaseException) -> None:
-    try:
-        write_all(fd, ("\n".join(tracebacks.describe(error)["traceback"]) + "\n").encode("utf-8", "replace"))
-    except OSError:
-        pass
-
-
-def _leave_child(failed: Optional[BaseException]) -> None:
-    """Ends a process that user code forked and that came to the end of the cell: only the session reports it."""
-    code = 0
-    if isinstance(failed, SystemExit) and (failed.code is None or isinstance(failed.code, int)):
-        code = failed.code or 0
-    elif failed is not None:
-        code = 1
-        _write_error(2, failed)
-    try:
-        sys.stdout.flush()
-        sys.stderr.flush()
-    finally:
-        os._exit(code & 255)
-
-
-def _connect_output(path: str, token: str, role: str, fd: int) -> None:
-    channel = Channel.connect(path, token, role)
-    channel.sock.shutdown(socket.SHUT_RD)
-    os.dup2(channel.sock.fileno(), fd, inheritable=True)
-    channel.sock.close()
-
-
-def main(path: str, request: Header, parent: int) -> int:
-    """Turns this freshly forked process into a session and serves it. Returns the exit code."""
-    os.setsid()
-    processes.die_with_parent(parent, signal.SIGKILL)
-    processes.adopt_orphans()
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    null = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(null, 0)
-    os.close(null)
-    token = request["token"]
-    _connect_output(path, token, "stdout", 1)
-    _connect_output(path, token, "stderr", 2)
-    control = Channel.connect(path, token, "control")
-    change_environment(request["env"])
-    overlay.set_up(request.get("overlay"))
-    os.environ.setdefault("MPLBACKEND", "module://" + BACKEND_MODULE)
-    if hasattr(time, "tzset"):
-        time.tzset()
-    os.chdir(request["cwd"])
-    random.seed()
-    sys.argv = list(request["argv"])
-    sys.path.insert(0, "")
-    marks = Marks(request["nonce"], [1, 2])
-    sys.stdout = sys.__stdout__ = OutStream("stdout", 1, marks)  # type: ignore[assignment,misc]
-    sys.stderr = sys.__stderr__ = OutStream("stderr", 2, marks)  # type: ignore[assignment,misc]
-    sys.stdin = sys.__stdin__ = open(0, closefd=False)  # type: ignore[misc]
-    faulthandler.enable(file=marks.error_fd())
-    processes.before_programs(marks.flush)
-    os.register_at_fork(
-        before=marks.before_fork,
-        after_in_child=lambda: _after_fork([marks, sys.__stdout__, sys.__stderr__, control])
-    )
-    limits.apply(request.get("limits") or {})
-    session = Session(control, marks, request)
-    session.questions.install()
-    session.figures.install()
-    session.magics.install()
-    session.shim.install()
-    return session.run()
-
-
-def _after_fork(parts: List[Any]) -> None:
-    for part in parts:
-        part.after_fork()
-
-
