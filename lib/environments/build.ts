@@ -6,6 +6,7 @@ import { cancelledError } from "../managers/errors.ts";
 import type { LineSink, Manager } from "../managers/manager.ts";
 import type { ProgressSink } from "../progress.ts";
 import { writeDurably } from "./files.ts";
+import { makeFontCache } from "./font_cache.ts";
 import type { CacheLayout } from "./layout.ts";
 import { FileLock } from "./lock.ts";
 import { type EnvironmentMeta, writeMeta } from "./meta.ts";
@@ -116,5 +117,7 @@ async function install(
     });
   }
   // After pip, which may break what worked.
-  return { python: await probePython(prefix, manager, signal), packages };
+  const python = await probePython(prefix, manager, signal);
+  await makeFontCache(prefix, manager, request.log, signal);
+  return { python, packages };
 }

@@ -6,6 +6,7 @@
  */
 import { join } from "@std/path";
 import { ensureDir } from "@std/fs";
+import { copyFontCache } from "../environments/font_cache.ts";
 import { WorkerError } from "../errors.ts";
 import { describeExit } from "../interpreter/escalation.ts";
 import type { ProcessUsage } from "../interpreter/fork_server.ts";
@@ -168,8 +169,9 @@ export class Session {
   }
 
   /** Starts Python in a leased environment. */
-  async launch(kernel: KernelUse): Promise<void> {
+  async launch(kernel: KernelUse, prefix: string): Promise<void> {
     this.#kernel = kernel;
+    await copyFontCache(prefix, join(this.directory, "home"));
     this.#interpreter = await this.#newInterpreter();
   }
 

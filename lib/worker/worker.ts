@@ -191,7 +191,7 @@ export class Worker implements AsyncDisposable {
       await staged.catch(() => {});
       throw kernel.reason;
     }
-    await session.launch(kernel.value);
+    await session.launch(kernel.value, lease.prefix);
     await staged;
     if (script !== undefined) await this.#runScript(session, script, hooks);
   }

@@ -161,6 +161,23 @@ await w.stop("small")
 check((await w.get_session_info("small"))["usage"] is None)`);
   });
 
+  await t.step("plots are drawn without searching the machine's fonts anew", async () => {
+    await python(`
+c = config("plots")
+c["manifest"]["dependencies"] = ["python=3.11", "matplotlib"]
+await w.start(c)
+look = """
+import glob, os
+[path] = glob.glob(os.path.expanduser("~/.cache/matplotlib/fontlist-*.json"))
+print(os.path.basename(path), os.stat(path).st_mtime_ns)"""
+before = stdout(await w.execute("plots", look))
+check("fontlist" in before, before)
+result = await w.execute("plots", "import matplotlib.pyplot as plt\\nplt.plot([1, 3, 2]);")
+check(result["status"] == "ok" and "image/png" in result["outputs"][-1]["data"], result)
+check(stdout(await w.execute("plots", look)) == before)
+await w.stop("plots")`);
+  });
+
   await t.step("idle and old sessions end by themselves, busy ones do not", async () => {
     await python(`
 def limited(id, **more):

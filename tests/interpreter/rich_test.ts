@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import type { Interpreter } from "../../lib/interpreter/interpreter.ts";
 import type { ExecutionResult } from "../../lib/interpreter/outputs.ts";
-import { Kernel, type SessionTest, textOf, valueOf } from "./harness.ts";
+import { Kernel, type SessionTest, suite, textOf, valueOf } from "./harness.ts";
 import { richPython } from "./rich_environment.ts";
 
 type Data = Record<string, unknown>;
@@ -28,6 +28,87 @@ function widthOf(result: ExecutionResult): number {
   const png = dataOf(result).map((data) => data["image/png"]).find((one) => one !== undefined);
   return new DataView(Uint8Array.fromBase64(png as string).buffer).getUint32(16);
 }
+
+/** Tests that need no library but IPython's, or what stands for it. */
+const ipython: Record<string, SessionTest> = {
+  "the display functions and classes of IPython reach the output": async (session) => {
+    const names =
+      "display, HTML, Image, Markdown, JSON, SVG, Latex, Math, Javascript, Code, Audio, " +
+      "Video, IFrame, FileLink, clear_output, update_display, DisplayHandle, " +
+      "set_matplotlib_formats, publish_display_data";
+    await run(session, `from IPython.display import ${names}`);
+    const shown = await run(
+      session,
+      "display(HTML('<b>'), Markdown('*'), JSON({'a': 1}), Latex('$x$'), Math('x'), " +
+        "Javascript('1'), Code('x = 1', language='python'))\n" +
+        "display(SVG('<?xml version=\"1.0\"?><svg><g/></svg>'), " +
+        "IFrame('http://x', 1, 2), Audio([0, 1], rate=8000), Image(data=b'\\x89PNG\\r\\n\\x1a\\n', width=9))",
+    );
+    assertEquals(dataOf(shown).map((data) => Object.keys(data).find((m) => m !== "text/plain")), [
+      "text/html",
+      "text/markdown",
+      "application/json",
+      "text/latex",
+      "text/latex",
+      "application/javascript",
+      "text/html",
+      "image/svg+xml",
+      "text/html",
+      "text/html",
+      "image/png",
+    ]);
+    assertEquals(dataOf(shown)[0]!["text/plain"], "<IPython.core.display.HTML object>");
+    const code =
+      "h = display(HTML('1'), display_id=True)\nprint('between')\nh.update(HTML('2'))\n" +
+      "publish_display_data({'x/y': 1})\nprint('gone')\nclear_output(wait=True)\nprint('kept')";
+    assertEquals((await run(session, code)).outputs, [{
+      type: "stream",
+      name: "stdout",
+      text: "kept\n",
+    }]);
+    const handle = await run(
+      session,
+      "h = display(1, display_id='i')\nupdate_display(2, display_id='i')",
+    );
+    assertEquals(dataOf(handle), [{ "text/plain": "2" }]);
+    const raw = "from IPython.core.display import display_html\ndisplay_html('<i>', raw=True)";
+    assertEquals(dataOf(await run(session, raw)), [{ "text/html": "<i>" }]);
+  },
+  "libraries find a shell, but no notebook": async (session) => {
+    const code = "import IPython\nip = get_ipython()\n" +
+      "ip is IPython.get_ipython(), type(ip).__name__, ip.kernel, ip.user_ns is globals()";
+    assertEquals(await valueOf(session, code), "(True, 'HyphaShell', None, True)");
+    assertEquals(await valueOf(session, "ip.getoutput('echo a; echo b')"), "['a', 'b']");
+    assertEquals(
+      await valueOf(
+        session,
+        "ip.run_line_magic('pwd', '') == ip.ev('__import__(\"os\").getcwd()')",
+      ),
+      "True",
+    );
+    assertEquals(
+      textOf(await run(session, "ip.run_cell_magic('bash', '', 'echo x')"), "stdout"),
+      "x\n",
+    );
+    assertEquals(await valueOf(session, "ip.run_cell('y = 5').success, y"), "(True, 5)");
+    const failed = await run(session, "ip.run_cell('1/0').success");
+    assertMatch(textOf(failed, "stderr"), /ZeroDivisionError/);
+    const html = "ip.display_formatter.formatters['text/html']";
+    const own = await run(session, `${html}.for_type(complex, lambda c: '<c>')\n1j`);
+    assertEquals(dataOf(own)[0]!["text/html"], "<c>");
+    const events = "seen = []\nip.events.register('post_execute', lambda: seen.append(1))";
+    await run(session, events);
+    assertEquals(await valueOf(session, "seen"), "[1]");
+  },
+  "what is shown can be captured": async (session) => {
+    const code = "from IPython.utils.capture import capture_output\n" +
+      "from IPython.display import HTML, display\n" +
+      "with capture_output() as seen:\n    print('x')\n    display(HTML('y'))\n" +
+      "seen.stdout, [one.data['text/html'] for one in seen.outputs]";
+    const result = await run(session, code);
+    assertEquals(dataOf(result).map((data) => data["text/plain"]), ["('x\\n', ['y'])"]);
+  },
+};
 
 const PLOT = "import matplotlib.pyplot as plt\n";
 
@@ -129,75 +210,6 @@ const tests: Record<string, SessionTest> = {
     const value = await valueOf(session, "import numpy as np\n[np.zeros((2, 2))]");
     assertEquals(value, "[array([[0., 0.],\n        [0., 0.]])]");
   },
-  "the display functions and classes of IPython reach the output": async (session) => {
-    const names =
-      "display, HTML, Image, Markdown, JSON, SVG, Latex, Math, Javascript, Code, Audio, " +
-      "Video, IFrame, FileLink, clear_output, update_display, DisplayHandle, " +
-      "set_matplotlib_formats, publish_display_data";
-    await run(session, `from IPython.display import ${names}`);
-    const shown = await run(
-      session,
-      "display(HTML('<b>'), Markdown('*'), JSON({'a': 1}), Latex('$x$'), Math('x'), " +
-        "Javascript('1'), Code('x = 1', language='python'))\n" +
-        "display(SVG('<?xml version=\"1.0\"?><svg><g/></svg>'), " +
-        "IFrame('http://x', 1, 2), Audio([0, 1], rate=8000), Image(data=b'\\x89PNG\\r\\n\\x1a\\n', width=9))",
-    );
-    assertEquals(dataOf(shown).map((data) => Object.keys(data).find((m) => m !== "text/plain")), [
-      "text/html",
-      "text/markdown",
-      "application/json",
-      "text/latex",
-      "text/latex",
-      "application/javascript",
-      "text/html",
-      "image/svg+xml",
-      "text/html",
-      "text/html",
-      "image/png",
-    ]);
-    assertEquals(dataOf(shown)[0]!["text/plain"], "<IPython.core.display.HTML object>");
-    const code =
-      "h = display(HTML('1'), display_id=True)\nprint('between')\nh.update(HTML('2'))\n" +
-      "publish_display_data({'x/y': 1})\nprint('gone')\nclear_output(wait=True)\nprint('kept')";
-    assertEquals((await run(session, code)).outputs, [{
-      type: "stream",
-      name: "stdout",
-      text: "kept\n",
-    }]);
-    const handle = await run(
-      session,
-      "h = display(1, display_id='i')\nupdate_display(2, display_id='i')",
-    );
-    assertEquals(dataOf(handle), [{ "text/plain": "2" }]);
-    const raw = "from IPython.core.display import display_html\ndisplay_html('<i>', raw=True)";
-    assertEquals(dataOf(await run(session, raw)), [{ "text/html": "<i>" }]);
-  },
-  "libraries find a shell, but no notebook": async (session) => {
-    const code = "import IPython\nip = get_ipython()\n" +
-      "ip is IPython.get_ipython(), type(ip).__name__, ip.kernel, ip.user_ns is globals()";
-    assertEquals(await valueOf(session, code), "(True, 'HyphaShell', None, True)");
-    assertEquals(await valueOf(session, "ip.getoutput('echo a; echo b')"), "['a', 'b']");
-    assertEquals(
-      await valueOf(
-        session,
-        "ip.run_line_magic('pwd', '') == ip.ev('__import__(\"os\").getcwd()')",
-      ),
-      "True",
-    );
-    assertEquals(
-      textOf(await run(session, "ip.run_cell_magic('bash', '', 'echo x')"), "stdout"),
-      "x\n",
-    );
-    assertEquals(await valueOf(session, "ip.run_cell('y = 5').success, y"), "(True, 5)");
-    const failed = await run(session, "ip.run_cell('1/0').success");
-    assertMatch(textOf(failed, "stderr"), /ZeroDivisionError/);
-    const html = "ip.display_formatter.formatters['text/html']";
-    const own = await run(session, `${html}.for_type(complex, lambda c: '<c>')\n1j`);
-    assertEquals(dataOf(own)[0]!["text/html"], "<c>");
-    const events = "seen = []\nip.events.register('post_execute', lambda: seen.append(1))";
-    await run(session, events);
-    assertEquals(await valueOf(session, "seen"), "[1]");
-  },
   "a long progress bar of tqdm is one line of the console": async (session) => {
     const code = "from tqdm.auto import tqdm\nfor _ in tqdm(range(10000), mininterval=0): pass";
     const text = textOf(await run(session, code), "stderr");
@@ -217,7 +229,7 @@ for (const kind of ["plain", "ipython"] as const) {
   const title = kind === "plain" ? "without IPython" : "with IPython";
   Deno.test(`rich results, ${title}`, async (t) => {
     await using kernel = await Kernel.start(await richPython(kind));
-    for (const [name, test] of Object.entries(tests)) {
+    for (const [name, test] of Object.entries({ ...tests, ...ipython })) {
       await t.step(name, async () => {
         // One home for all: matplotlib looks for fonts once.
         const session = await kernel.session({ env: { HOME: kernel.directory } });
@@ -230,3 +242,5 @@ for (const kind of ["plain", "ipython"] as const) {
     }
   });
 }
+
+await suite("IPython's names in an environment without libraries", ipython);

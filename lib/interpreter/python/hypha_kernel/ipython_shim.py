@@ -6,12 +6,13 @@ they are imported, since IPython's shell does not run here.
 """
 
 import builtins
+import contextlib
 import importlib.abc
 import importlib.machinery
 import os
 import sys
 from types import ModuleType
-from typing import Any, Callable, Dict, Optional
+from typing import Any, Callable, Dict, Iterator, Optional
 
 from . import plotly_renderer
 from .display import FORMATTER, DisplayHandle, Publisher
@@ -149,6 +150,9 @@ class IPythonShim:
             "IPython.core.getipython": lambda: {"get_ipython": self.get_ipython},
             "IPython.core.interactiveshell": lambda: {"InteractiveShell": InteractiveShell},
             "IPython.core.formatters": lambda: {"format_display_data": FORMATTER.format},
+            "IPython.utils": nothing,
+            "IPython.utils.capture": lambda: {"capture_output": _capture_of(self._publisher)},
+            "IPython.utils.io": lambda: {"capture_output": _capture_of(self._publisher)},
             "IPython.lib": nothing,
             "IPython.lib.display": of_display,
         }
@@ -177,6 +181,20 @@ def _display_of(publisher: Publisher, mime: str) -> Callable[..., None]:
         publisher.display(*values, raw=raw, metadata=extra, include=[mime])
 
     return display_kind
+
+
+def _capture_of(publisher: Publisher) -> Callable[..., Any]:
+    """``capture_output()``: what is printed and shown inside of the context is kept instead."""
+    from .magics_cells import CapturedIO, captured_output
+
+    @contextlib.contextmanager
+    def capture_output(stdout: bool = True, stderr: bool = True, display: bool = True) -> Iterator[Any]:
+        wanted = {"no-stdout": stdout, "no-stderr": stderr, "no-display": display}
+        captured = CapturedIO()
+        with captured_output(publisher, [name for name, on in wanted.items() if not on], captured):
+            yield captured
+
+    return capture_output
 
 
 def _classes() -> Dict[str, Any]:

@@ -190,9 +190,8 @@ class CapturedIO:
 
 
 @contextlib.contextmanager
-def _captured(call: Call, kept: List[str], captured: CapturedIO) -> Iterator[None]:
+def captured_output(publisher: Any, kept: List[str], captured: CapturedIO) -> Iterator[None]:
     """Redirects what is not kept. Output of child processes started by ``!`` follows Python's streams."""
-    publisher = call.magics.publisher  # type: Any
     publish = publisher._publish
 
     def collect(frame: Dict[str, Any]) -> None:
@@ -222,7 +221,7 @@ async def capture(call: Call, body: str, before: int) -> None:
         raise UsageError("%%%%capture: %s is no name of a variable" % name)
     captured = CapturedIO()
     try:
-        with _captured(call, list(options), captured):
+        with captured_output(call.magics.publisher, list(options), captured):
             value = await call.magics.run(body, before, call.filename)
             if value is not None:
                 call.magics.publisher.display(value)

@@ -41,6 +41,8 @@ class Overlay:
             path = os.path.join(directory, library, version, "site-packages")
             if path not in self.sites:
                 self.sites.append(path)
+        #: The environment's own interpreter.
+        self._environment = sys.executable
         #: The path files that have been read, and when they were written.
         self._read = {}  # type: Dict[str, Tuple[int, int]]
 
@@ -51,10 +53,10 @@ class Overlay:
         """
         os.makedirs(self.bin, exist_ok=True)
         for name in ("python", "python3", "python%d.%d" % sys.version_info[:2]):
-            _link(sys.executable, os.path.join(self.bin, name))
+            _link(self._environment, os.path.join(self.bin, name))
         _write(os.path.join(self.bin, "pip"), _PIP, 0o755)
         _link("pip", os.path.join(self.bin, "pip3"))
-        base = getattr(sys, "_base_executable", None) or sys.executable
+        base = getattr(sys, "_base_executable", None) or self._environment
         nested = sys.prefix != sys.base_prefix
         whole = not nested or any(path.startswith(sys.base_prefix + os.sep) for path in _site_paths())
         _write(
