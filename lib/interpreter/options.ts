@@ -41,6 +41,6 @@ export interface ExecuteOptions {
   signal?: AbortSignal | undefined;
   /** Receives output while the cell runs. Must not throw and must not block. */
   onOutput?: ((output: LiveOutput) => void) | undefined;
-  /** Bytes of output that are kept. */
+  /** Characters of output that are kept: the first four fifths and the last fifth. @default 10 Mi */
   outputLimit?: number;
 }

@@ -89,7 +89,9 @@ def _wave(data: Any, rate: int, normalize: bool) -> bytes:
 class IFrame:
     """A page inside the output."""
 
-    def __init__(self, src: Any, width: Any, height: Any, extras: Optional[Iterable[str]] = None, **params: Any) -> None:
+    def __init__(
+        self, src: Any, width: Any, height: Any, extras: Optional[Iterable[str]] = None, **params: Any
+    ) -> None:
         self.src, self.width, self.height = src, width, height
         self.extras = list(extras or [])
         self.params = params
@@ -108,7 +110,9 @@ class IFrame:
 class YouTubeVideo(IFrame):
     """A video of YouTube, by its id."""
 
-    def __init__(self, id: str, width: Any = 400, height: Any = 300, allow_autoplay: bool = False, **params: Any) -> None:
+    def __init__(
+        self, id: str, width: Any = 400, height: Any = 300, allow_autoplay: bool = False, **params: Any
+    ) -> None:
         self.id = id
         extras = list(params.pop("extras", []))
         if allow_autoplay:
