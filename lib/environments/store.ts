@@ -30,6 +30,7 @@ import type { ProgressSink } from "../progress.ts";
 import { buildEnvironment } from "./build.ts";
 import { delay } from "./delay.ts";
 import { asCacheError } from "./files.ts";
+import { hasBytecode, makeBytecode } from "./bytecode.ts";
 import { type Announcer, Flight } from "./flight.ts";
 import { environmentKey } from "./key.ts";
 import { CacheLayout } from "./layout.ts";
@@ -82,6 +83,8 @@ export class EnvironmentStore {
   readonly #flights = new Map<string, Flight>();
   readonly #leases = new Set<FileLock>();
   readonly #touched = new Map<string, number>();
+  /** Environments whose byte code this worker has seen to. */
+  readonly #compiled = new Set<string>();
   readonly #background = new Set<Promise<void>>();
   readonly #closing = new AbortController();
 
@@ -194,6 +197,7 @@ export class EnvironmentStore {
   #lease(key: string, lock: FileLock, cached: boolean): EnvironmentLease {
     this.#leases.add(lock);
     this.#touch(key);
+    this.#compile(key);
     const release = () => {
       lock.release();
       this.#leases.delete(lock);
@@ -243,7 +247,6 @@ export class EnvironmentStore {
           now: this.#now,
           ...announcer,
         });
-        this.#inBackground(this.#measure(key));
         return;
       }
       if (!waited) {
@@ -275,6 +278,20 @@ export class EnvironmentStore {
   }
 
   /** Adds the size to the facts of an environment. */
+  /** Compiles an environment's modules, once; its lease is held meanwhile, by this or by whoever uses it. */
+  #compile(key: string): void {
+    if (this.#compiled.has(key)) return;
+    this.#compiled.add(key);
+    this.#inBackground((async () => {
+      const prefix = this.layout.prefix(key);
+      if (await hasBytecode(prefix)) return;
+      using lock = await FileLock.try(this.layout.lock(key), "shared");
+      if (lock === undefined) return;
+      await makeBytecode(prefix, this.#manager, this.#closing.signal);
+      await this.#measure(key);
+    })());
+  }
+
   async #measure(key: string): Promise<void> {
     const size = await directorySize(this.layout.prefix(key), this.#closing.signal);
     const meta = await readMeta(this.layout.meta(key));

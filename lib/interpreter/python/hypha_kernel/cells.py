@@ -47,9 +47,14 @@ def ends_with_semicolon(source: str) -> bool:
     return last == ";"
 
 
+def source_lines(source: str) -> List[str]:
+    """Lines as Python counts them: ``str.splitlines`` also splits at form feeds and the like."""
+    return io.StringIO(source, newline=None).readlines()
+
+
 def without_leading_indent(source: str) -> str:
     """A cell pasted from indented text, as IPython takes it: what the first line is indented by is removed."""
-    for line in source.splitlines():
+    for line in source_lines(source):
         if line.strip():
             indent = line[: len(line) - len(line.lstrip(" \t"))]
             break
@@ -57,7 +62,7 @@ def without_leading_indent(source: str) -> str:
         return source
     if not indent:
         return source
-    lines = source.splitlines(True)
+    lines = source_lines(source)
     return "".join(line[len(indent) :] if line.startswith(indent) else line for line in lines)
 
 
@@ -70,7 +75,7 @@ class Compiler:
     def compile(self, source: str, filename: str) -> Cell:
         """Compiles a cell and makes its text known to tracebacks and ``inspect``."""
         source = without_leading_indent(source)
-        lines = source.splitlines(True)
+        lines = source_lines(source)
         if lines and not lines[-1].endswith("\n"):
             lines[-1] += "\n"
         # Without a modification time the entry survives linecache.checkcache().

@@ -17,6 +17,9 @@ from .streams import Marks, OutStream
 from .wire import Channel, Header
 
 
+_KEPT = []  # type: List[Channel]
+
+
 def _connect_output(path: str, token: str, role: str, fd: int) -> None:
     channel = Channel.connect(path, token, role)
     channel.sock.shutdown(socket.SHUT_RD)
@@ -38,6 +41,9 @@ def main(path: str, request: Header, parent: int) -> int:
     _connect_output(path, token, "stdout", 1)
     _connect_output(path, token, "stderr", 2)
     control = Channel.connect(path, token, "control")
+    # Kept to the end of the process: its closing tells the worker to kill what is left, and a failure of what
+    # follows has to be printed before.
+    _KEPT.append(control)
     change_environment(request["env"])
     overlay.set_up(request.get("overlay"))
     os.environ.setdefault("MPLBACKEND", "module://" + BACKEND_MODULE)
