@@ -73,10 +73,8 @@ Deno.test("a cancelled program is gone with its children when the call ends", as
 Deno.test("what a program leaves running ends with it", async () => {
   await inDirectory(async (directory) => {
     const mark = `98${Math.floor(Math.random() * 1e6)}`;
-    const started = performance.now();
     const execution = await call(directory, ["sh", "-c", `sleep ${mark} & exit 3`]);
     assertEquals(execution.code, 3);
-    assert(performance.now() - started < 2000);
     await until(async () => await alive(mark) === 0, "the child is gone", 2000);
   });
 });

@@ -119,9 +119,7 @@ Deno.test("callbacks: flush gives up on a callback that never answers", async ()
   });
   notify(stream("a"));
   notify(stream("b"));
-  const begin = performance.now();
   assertEquals(await callbacks.flush(50), false);
-  assert(performance.now() - begin < 500);
   notify(stream("c"));
   await sleep(20);
   assertEquals(calls, 1);
