@@ -7,7 +7,7 @@
 import { join } from "@std/path";
 import { ensureDir } from "@std/fs";
 import { copyFontCache } from "../environments/font_cache.ts";
-import { WorkerError } from "../errors.ts";
+import { messageOf, WorkerError } from "../errors.ts";
 import { describeExit } from "../interpreter/escalation.ts";
 import type { ProcessUsage } from "../interpreter/fork_server.ts";
 import { Interpreter } from "../interpreter/interpreter.ts";
@@ -152,7 +152,8 @@ export class Session {
       for (const name of ["work", "home", "tmp"]) await ensureDir(join(this.directory, name));
       await steps(this);
       this.#abort.signal.throwIfAborted();
-      this.#state = "running";
+      // It may have died since its entry script ended.
+      this.#state = this.#interpreter?.exit === undefined ? "running" : "dead";
     };
     const started = run();
     this.#started = started.catch(() => {});
@@ -259,15 +260,26 @@ export class Session {
     this.#queue.cancelAll(
       new WorkerError("execution_cancelled", `Session ${this.id} was restarted`),
     );
-    await (this.#replacing ??= this.#replace().finally(() => this.#replacing = undefined));
+    await this.#replaceOnce();
     this.log.add("info", "Session restarted");
+  }
+
+  /** Replaces the process; whoever asks meanwhile waits for the same replacement. */
+  #replaceOnce(): Promise<void> {
+    return this.#replacing ??= this.#replace().finally(() => this.#replacing = undefined);
   }
 
   async #replace(): Promise<void> {
     await this.#interpreter?.kill();
     // Ended meanwhile: nobody wants another process.
     if (this.#abort.signal.aborted) return;
-    this.#interpreter = await this.#newInterpreter();
+    try {
+      this.#interpreter = await this.#newInterpreter();
+    } catch (error) {
+      this.#state = "dead";
+      this.log.add("error", `Python cannot be started again: ${messageOf(error)}`);
+      throw error;
+    }
     this.#state = "running";
     if (this.#abort.signal.aborted) await this.#interpreter.kill();
   }
@@ -285,7 +297,7 @@ export class Session {
   }
 
   async #run(request: ExecuteRequest): Promise<ExecutionResult> {
-    await this.#replacing;
+    await this.#replacing?.catch(() => {});
     const interpreter = this.#interpreter!;
     if (interpreter.exit !== undefined) throw this.#deadError();
     this.#lastActive = this.#options.now();
@@ -301,8 +313,11 @@ export class Session {
     if (result.error !== undefined) this.log.add("error", result.error.traceback.join("\n"));
     if (interpreter.killed && this.#interpreter === interpreter && this.#state === "running") {
       // It did not react to its interrupt: the session goes on with a fresh process.
-      await (this.#replacing ??= this.#replace().finally(() => this.#replacing = undefined));
-      this.log.add("info", "The Python process was replaced; all variables are lost");
+      // When that fails the session is dead, and the result of the cell is still one.
+      await this.#replaceOnce().then(
+        () => this.log.add("info", "The Python process was replaced; all variables are lost"),
+        () => {},
+      );
     }
     return result;
   }

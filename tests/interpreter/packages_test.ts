@@ -2,7 +2,7 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { join } from "@std/path";
 import { Interpreter } from "../../lib/interpreter/interpreter.ts";
-import { managerPath, stackPaths } from "../stack/stack.ts";
+import { hostPythons, managerPath, stackPaths } from "../stack/stack.ts";
 import { edgePythons, Kernel, textOf, valueOf } from "./harness.ts";
 
 /** Makes an environment with pip and six by a package manager. */
@@ -62,7 +62,10 @@ async function stateOf(directory: string): Promise<Map<string, string>> {
   return found;
 }
 
-for (const version of ["3.8", "3.13"]) {
+/** The oldest and the newest Python of the machine; the channel has both. */
+const pythons = (await hostPythons()).map(({ major, minor }) => `${major}.${minor}`);
+
+for (const version of new Set([pythons[0]!, pythons.at(-1)!])) {
   Deno.test(`packages, Python ${version}`, async (t) => {
     const directory = await Deno.makeTempDir({ prefix: "packages-" });
     const prefix = join(directory, "environment");
