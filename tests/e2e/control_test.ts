@@ -77,7 +77,7 @@ check(stdout(await w.execute("s", "print(1)")) == "1\\n")`);
     "a cell that ignores its interrupt is killed, and the session goes on afresh",
     async () => {
       await python(`
-code = "y = 1\\nwhile True:\\n    try:\\n        while y: y += 1\\n    except KeyboardInterrupt: print(0)"
+code = "y = 1\\ndef spin():\\n    while True: pass\\nwhile True:\\n    try: spin()\\n    except KeyboardInterrupt: print(0)"
 result = await w.execute("s", code, {"timeout": 0.3})
 check(result["error"]["ename"] == "TimeoutError" and result.get("state_lost"), result)
 check(stdout(await w.execute("s", "print('y' in globals())")) == "False\\n")
