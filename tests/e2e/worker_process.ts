@@ -153,6 +153,8 @@ export async function startWorker(
     ...options.args ?? [],
   ], {
     HYPHA_TOKEN: options.token ?? await server.userToken({ user }),
+    // A worker that is killed leaves its own temporary directory; here it goes with the others.
+    TMPDIR: directory,
     no_proxy: "*",
     ...options.env,
   }, options.managers);
