@@ -4,7 +4,7 @@ import { ensureDir } from "@std/fs";
 import { EnvironmentStore } from "../environments/store.ts";
 import { messageOf, WorkerError } from "../errors.ts";
 import { installRuntime } from "../interpreter/runtime.ts";
-import { Switchboard } from "../interpreter/switchboard.ts";
+import { socketFits, Switchboard } from "../interpreter/switchboard.ts";
 import type { Logger } from "../log.ts";
 import { detectManager } from "../managers/detect.ts";
 import type { Manager } from "../managers/manager.ts";
@@ -66,6 +66,12 @@ export function directoryOption(
   return resolve(expanded);
 }
 
+/** A directory for sockets: the given one, or a short one where paths below the given one would be too long. */
+async function socketDirectory(directory: string): Promise<string> {
+  if (socketFits(directory)) return directory;
+  return await Deno.makeTempDir({ dir: "/tmp", prefix: "hypha_" });
+}
+
 /** Starts everything but sessions. Throws `manager_not_found` or `usage`. */
 export async function assemble(options: AssembleOptions): Promise<Assembly> {
   const { cacheDir, log } = options;
@@ -90,7 +96,9 @@ export async function assemble(options: AssembleOptions): Promise<Assembly> {
     const store = new EnvironmentStore({ directory: cacheDir, manager, log });
     stack.defer(() => store.close());
     await store.recover();
-    const switchboard = stack.use(await Switchboard.open(temporary, log));
+    const sockets = await socketDirectory(temporary);
+    stack.defer(() => Deno.remove(sockets, { recursive: true }).catch(() => {}));
+    const switchboard = stack.use(await Switchboard.open(sockets, log));
     const program = await installRuntime(runtimeDirectory);
     const kernels = new Kernels({ manager, program, switchboard, log });
     const worker = stack.use(

@@ -16,6 +16,11 @@ export interface Connection {
 /** Longest time between connecting and saying who one is (milliseconds). */
 const HELLO_TIMEOUT = 10_000;
 
+/** Whether the path of a socket in a directory is short enough: the system allows 107 bytes. */
+export function socketFits(directory: string): boolean {
+  return new TextEncoder().encode(join(directory, "00000000.sock")).length <= 100;
+}
+
 /** Accepts connections and routes them by token and role. */
 export class Switchboard implements AsyncDisposable {
   /** Path of the socket. */
@@ -37,8 +42,7 @@ export class Switchboard implements AsyncDisposable {
   /** Opens a socket in a directory that only this user may enter. */
   static async open(directory: string, log: Logger): Promise<Switchboard> {
     const path = join(directory, `${crypto.randomUUID().slice(0, 8)}.sock`);
-    // The system allows 107 bytes for the path of a unix socket.
-    if (new TextEncoder().encode(path).length > 100) {
+    if (!socketFits(directory)) {
       throw new RangeError(`Cannot open socket: the path is longer than 100 bytes: ${path}`);
     }
     const listener = Deno.listen({ transport: "unix", path });

@@ -82,18 +82,18 @@ export async function program(
 
 /** A temporary directory of a test: apps, and everything the program leaves in its `TMPDIR`. */
 export class Desk implements AsyncDisposable {
-  private constructor(readonly directory: string) {}
+  private constructor(readonly directory: string, readonly temporaryName: string) {}
 
-  /** Makes one. */
-  static async make(): Promise<Desk> {
-    const desk = new Desk(await Deno.makeTempDir({ prefix: "cli-" }));
+  /** Makes one; the name is that of the program's directory for temporary files. */
+  static async make(temporaryName = "tmp"): Promise<Desk> {
+    const desk = new Desk(await Deno.makeTempDir({ prefix: "cli-" }), temporaryName);
     await Deno.mkdir(desk.temporary);
     return desk;
   }
 
   /** The program's directory for temporary files. */
   get temporary(): string {
-    return join(this.directory, "tmp");
+    return join(this.directory, this.temporaryName);
   }
 
   /** Where plots go. */

@@ -52,6 +52,13 @@ sys.stdout.write("no newline at the end")
   await assertNothingLeft(desk);
 });
 
+Deno.test("a long path of the directory for temporary files is no hindrance", async () => {
+  await using desk = await Desk.make("long-".repeat(24));
+  const { code, stdout, stderr } = await desk.run(await desk.app("print('works')"));
+  assertEquals([code, stdout], [0, "works\n"], stderr);
+  await assertNothingLeft(desk);
+});
+
 const ENDINGS: readonly [string, string, number, string][] = [
   ["success", "print('fine')", 0, ""],
   ["an exception", "1 / 0", 1, "ZeroDivisionError: division by zero"],
