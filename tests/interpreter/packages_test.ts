@@ -11,6 +11,8 @@ async function makeEnvironment(prefix: string, python: string): Promise<void> {
   const channel = ["--no-rc", "--override-channels", "-c", stackPaths.channel];
   const { success, stderr } = await new Deno.Command(mamba, {
     args: ["create", "-y", "-p", prefix, ...channel, `python=${python}`, "pip", "six"],
+    // Managers note every environment in the home directory, and keep packages there.
+    env: { HOME: `${prefix}-home`, CONDA_PKGS_DIRS: `${prefix}-packages` },
   }).output();
   if (!success) throw new Error(new TextDecoder().decode(stderr));
 }

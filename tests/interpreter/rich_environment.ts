@@ -32,6 +32,7 @@ async function run(command: string, args: string[]): Promise<void> {
   const { success, stdout, stderr } = await new Deno.Command(command, {
     args,
     env: {
+      HOME: join(stackPaths.tools, "rich-env", "home"),
       CONDA_PKGS_DIRS: join(stackPaths.tools, "rich-env", "pkgs"),
       PYTHONDONTWRITEBYTECODE: "",
     },
