@@ -4,7 +4,7 @@
  * They are the kernel's (flock), so the death of a process releases its locks. Waiting is by trying again:
  * a blocked wait could not be cancelled. Two locks of one process exclude each other like those of two.
  */
-import { delay } from "./delay.ts";
+import { delay } from "../delay.ts";
 
 /** The longest pause between two tries, in milliseconds. */
 const MAX_PAUSE_MS = 100;

@@ -28,7 +28,7 @@ import type { LineSink, Manager } from "../managers/manager.ts";
 import { removeOldCalls } from "../managers/supervise.ts";
 import type { ProgressSink } from "../progress.ts";
 import { buildEnvironment } from "./build.ts";
-import { delay } from "./delay.ts";
+import { delay } from "../delay.ts";
 import { asCacheError } from "./files.ts";
 import { hasBytecode, makeBytecode } from "./bytecode.ts";
 import { type Announcer, Flight } from "./flight.ts";

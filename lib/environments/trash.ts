@@ -3,7 +3,7 @@ import { join } from "@std/path";
 import { ensureDir } from "@std/fs";
 import { messageOf } from "../errors.ts";
 import type { Logger } from "../log.ts";
-import { delay } from "./delay.ts";
+import { delay } from "../delay.ts";
 
 /** How often deleting is tried; a process that still writes lets it fail. */
 const TRIES = 5;

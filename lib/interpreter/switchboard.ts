@@ -3,6 +3,7 @@
  * handed to whoever expects that token.
  */
 import { join } from "@std/path";
+import { delay } from "../delay.ts";
 import { messageOf } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import { FrameDecoder, type Header } from "./frames.ts";
@@ -79,7 +80,7 @@ export class Switchboard implements AsyncDisposable {
       } catch (error) {
         if (this.#closed) return;
         this.#log.error("Cannot accept a connection from Python", { reason: messageOf(error) });
-        await new Promise((resolve) => setTimeout(resolve, 100));
+        await delay(100);
         continue;
       }
       this.#greeting.add(conn);

@@ -4,6 +4,7 @@
  * States: `connected` -> (socket closes, or the server does not answer) -> `reconnecting` -> `connected` -> … ->
  * `closed`. Every (re)connection uses the original token and the same client id, and registers the service again.
  */
+import { delay } from "../delay.ts";
 import { messageOf, WorkerError } from "../errors.ts";
 import { addSecret, type Logger } from "../log.ts";
 import {
@@ -253,7 +254,7 @@ class KeptConnection implements WorkerConnection {
       within(this.#watching, CLOSE_TIMEOUT).catch(() => {}),
     ]);
     // The client's own rejections come a moment after its end.
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await delay(50);
     this.#guard[Symbol.dispose]();
     this.#tell({ type: "closed" });
   }

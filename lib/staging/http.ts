@@ -1,4 +1,5 @@
 /** One GET request with redirects, time limits, bounded retries and back-off. */
+import { delay } from "../delay.ts";
 
 /** What a request may be told. */
 export interface RequestOptions {
@@ -27,22 +28,6 @@ export interface Reply {
 const MAX_REDIRECTS = 4;
 const MAX_WAIT = 30_000;
 const RETRIED = new Set([408, 425, 429, 500, 502, 503, 504]);
-
-/** Waits; rejects with the signal's reason when it fires first. */
-export function sleep(milliseconds: number, signal?: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    if (signal?.aborted) return reject(signal.reason);
-    const onAbort = () => {
-      clearTimeout(timer);
-      reject(signal?.reason);
-    };
-    const timer = setTimeout(() => {
-      signal?.removeEventListener("abort", onAbort);
-      resolve();
-    }, milliseconds);
-    signal?.addEventListener("abort", onAbort, { once: true });
-  });
-}
 
 /** How long a `retry-after` header asks to wait, in milliseconds; `undefined` when it says nothing usable. */
 export function retryAfter(header: string | null, now = Date.now()): number | undefined {
@@ -104,6 +89,6 @@ export async function request(url: URL, options: RequestOptions): Promise<Reply>
       options.signal?.throwIfAborted();
       if (attempt >= options.attempts) throw error;
     }
-    await sleep(Math.min(wait, MAX_WAIT), options.signal);
+    await delay(Math.min(wait, MAX_WAIT), options.signal);
   }
 }

@@ -20,8 +20,6 @@ export const extname: (path: string) => string = path.extname;
 export const isAbsolute: (path: string) => boolean = path.isAbsolute;
 /** The way from one path to another. */
 export const relative: (from: string, to: string) => string = path.relative;
-/** Removes `.` and resolvable `..` segments. */
-export const normalize: (path: string) => string = path.normalize;
 /** The file system path of a `file:` URL. */
 export const fromFileUrl: (url: string | URL) => string = path.fromFileUrl;
 /** The `file:` URL of an absolute path. */

@@ -22,12 +22,3 @@ export interface Caller {
   /** Whether the caller administers its own workspace. */
   readonly admin: boolean;
 }
-
-/** The caller of a local run. */
-export const LOCAL_CALLER: Caller = {
-  kind: "local",
-  workspace: "local",
-  user: "local",
-  anonymous: false,
-  admin: true,
-};

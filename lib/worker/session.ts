@@ -6,6 +6,7 @@
  */
 import { join } from "@std/path";
 import { ensureDir } from "@std/fs";
+import { delay } from "../delay.ts";
 import { copyFontCache } from "../environments/font_cache.ts";
 import { messageOf, WorkerError } from "../errors.ts";
 import { describeExit } from "../interpreter/escalation.ts";
@@ -380,7 +381,7 @@ async function removeTree(directory: string): Promise<void> {
     } catch (error) {
       if (error instanceof Deno.errors.NotFound) return;
       if (attempt === 5) throw error;
-      await new Promise((resolve) => setTimeout(resolve, 50 * 2 ** attempt));
+      await delay(50 * 2 ** attempt);
     }
   }
 }

@@ -7,14 +7,15 @@ import { join } from "@std/path";
 import { ensureDir } from "@std/fs";
 import type { EnvironmentLease } from "../environments/store.ts";
 import type { EnvironmentSpec } from "../environments/spec.ts";
+import { settledWithin } from "../delay.ts";
 import { hasCode, messageOf, WorkerError } from "../errors.ts";
-import type { ExecutionResult, LiveOutput } from "../interpreter/outputs.ts";
+import type { LiveOutput } from "../interpreter/outputs.ts";
 import type { Switchboard } from "../interpreter/switchboard.ts";
 import type { Logger } from "../log.ts";
 import type { ProgressSink } from "../progress.ts";
 import { stageFiles } from "../staging/stage.ts";
 import type { Kernels } from "./kernels.ts";
-import { type ExecuteRequest, Session } from "./session.ts";
+import { Session } from "./session.ts";
 import type { StartRequest } from "./start_request.ts";
 
 /** Gives environments; `EnvironmentStore` is the real one. */
@@ -72,13 +73,6 @@ export class Worker implements AsyncDisposable {
   /** Sessions that have not ended. */
   get sessions(): readonly Session[] {
     return [...this.#sessions.values()];
-  }
-
-  /** A session that has not ended. Throws `session_not_found`. */
-  session(id: string): Session {
-    const session = this.#sessions.get(id);
-    if (session === undefined) throw notFound(id);
-    return session;
   }
 
   /** A session, also one that has ended a while ago. Throws `session_not_found`. */
@@ -275,11 +269,6 @@ export class Worker implements AsyncDisposable {
     }
   }
 
-  /** Runs code in a session when its turn comes. */
-  async execute(id: string, request: ExecuteRequest): Promise<ExecutionResult> {
-    return await this.session(id).execute(request);
-  }
-
   /** Ends a session. Resolves when nothing of it is left; one that has ended is no error. */
   async stop(id: string): Promise<void> {
     const session = this.#sessions.get(id);
@@ -323,17 +312,4 @@ async function directoryName(id: string): Promise<string> {
   const bytes = new TextEncoder().encode(id);
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
   return `session-${digest.toHex().slice(0, 16)}`;
-}
-
-async function settledWithin<T>(promise: Promise<T>, milliseconds: number): Promise<T | undefined> {
-  if (milliseconds === Infinity) return await promise;
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const timeout = new Promise<undefined>((resolve) => {
-    timer = setTimeout(() => resolve(undefined), milliseconds);
-  });
-  try {
-    return await Promise.race([promise, timeout]);
-  } finally {
-    clearTimeout(timer);
-  }
 }
