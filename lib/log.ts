@@ -7,6 +7,9 @@
 /** How much a line matters. */
 export type LogLevel = "debug" | "info" | "warning" | "error";
 
+/** How lines look. */
+export type LogFormat = "text" | "json";
+
 const RANK: Record<LogLevel, number> = { debug: 0, info: 1, warning: 2, error: 3 };
 
 /** Facts of an event, appended as `key=value`. */
@@ -24,6 +27,8 @@ export interface Logger {
 export interface LoggerOptions {
   /** The least level that is written. @default "info" */
   level?: LogLevel;
+  /** Lines for people, or one JSON object per line for log collectors. @default "text" */
+  format?: LogFormat;
   /** Where lines go. @default standard error */
   write?: (line: string) => void;
   /** The time of an event. @default the system's */
@@ -59,6 +64,11 @@ function formatValue(value: unknown): string {
   return JSON.stringify(value) ?? "undefined";
 }
 
+/** JSON of a field that is an error, which has no fields of its own to show. */
+function plainErrors(_key: string, value: unknown): unknown {
+  return value instanceof Error ? value.message : value;
+}
+
 /** A logger that writes one line per event. */
 export function createLogger(options: LoggerOptions = {}): Logger {
   const least = RANK[options.level ?? "info"];
@@ -66,8 +76,13 @@ export function createLogger(options: LoggerOptions = {}): Logger {
   const now = options.now ?? (() => new Date());
   const log = (level: LogLevel, message: string, fields: LogFields = {}) => {
     if (RANK[level] < least) return;
+    const time = now().toISOString();
+    if (options.format === "json") {
+      write(redact(JSON.stringify({ ...fields, time, level, message }, plainErrors)));
+      return;
+    }
     const facts = Object.entries(fields).map(([key, value]) => ` ${key}=${formatValue(value)}`);
-    write(redact(`${now().toISOString()} ${level.toUpperCase()} ${message}${facts.join("")}`));
+    write(redact(`${time} ${level.toUpperCase()} ${message}${facts.join("")}`));
   };
   return {
     debug: (message, fields) => log("debug", message, fields),

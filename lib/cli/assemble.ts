@@ -10,7 +10,7 @@ import { detectManager } from "../managers/detect.ts";
 import type { Manager } from "../managers/manager.ts";
 import { Kernels } from "../worker/kernels.ts";
 import { DEVICE_VARIABLES } from "../worker/session_variables.ts";
-import { Worker } from "../worker/worker.ts";
+import { type Environments, Worker } from "../worker/worker.ts";
 
 /** What {@linkcode assemble} needs. */
 export interface AssembleOptions {
@@ -22,6 +22,8 @@ export interface AssembleOptions {
   maxSessions?: number | undefined;
   /** Variables sessions get from the worker. */
   passedVariables: Readonly<Record<string, string>>;
+  /** Watches the environments that sessions ask for. */
+  observe?: ((environments: Environments) => Environments) | undefined;
   log: Logger;
 }
 
@@ -103,7 +105,7 @@ export async function assemble(options: AssembleOptions): Promise<Assembly> {
     const kernels = new Kernels({ manager, program, switchboard, log });
     const worker = stack.use(
       new Worker({
-        environments: store,
+        environments: options.observe?.(store) ?? store,
         kernels,
         switchboard,
         workingDirectory: workingDir,

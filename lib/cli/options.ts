@@ -122,6 +122,27 @@ export const START_OPTIONS: readonly Option[] = [
     help: "Processor time of each process of a session",
     default: "none",
   },
+  {
+    name: "metrics-port",
+    type: "text",
+    value: "PORT",
+    help: "Serve /health, /ready and /metrics (Prometheus) on this port",
+    default: "off",
+  },
+  {
+    name: "metrics-host",
+    type: "text",
+    value: "ADDRESS",
+    help: "Address to serve them on; 0.0.0.0 for all",
+    default: "127.0.0.1",
+  },
+  {
+    name: "log-format",
+    type: "text",
+    value: "text|json",
+    help: "Log lines for people, or one JSON object per line",
+    default: "text",
+  },
   { name: "disable-ssl", type: "flag", help: "Tell sessions not to verify certificates" },
   VERBOSE,
 ];

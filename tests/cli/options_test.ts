@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { WorkerError } from "../../lib/errors.ts";
 import { environmentNames, readOptions, START_OPTIONS } from "../../lib/cli/options.ts";
-import { readSettings } from "../../lib/cli/start.ts";
+import { readSettings } from "../../lib/cli/start_settings.ts";
 import { Desk, program } from "./program.ts";
 
 const REQUIRED = ["--server-url=http://127.0.0.1:1", "--workspace=w", "--token=a-secret-token"];

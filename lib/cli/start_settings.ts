@@ -1,0 +1,134 @@
+/** Settings of `start`, from flags and environment variables, checked. */
+import { messageOf } from "../errors.ts";
+import { addSecret, type LogFormat } from "../log.ts";
+import { defaultClientId } from "../service/connection.ts";
+import { parsePositive, parseSize, type SessionLimits } from "../worker/session_limits.ts";
+import { defaultCacheDir, directoryOption } from "./assemble.ts";
+import { readOptions, START_OPTIONS, usage } from "./options.ts";
+
+/** Settings of the worker, checked. */
+export interface StartSettings {
+  serverUrl: string;
+  workspace: string;
+  token: string;
+  serviceId: string;
+  clientId: string;
+  visibility: "public" | "protected";
+  cacheDir: string;
+  workingDir: string | undefined;
+  authorizedWorkspaces: readonly string[] | undefined;
+  useLocalUrl: boolean | string;
+  disableSsl: boolean;
+  verbose: boolean;
+  maxSessions: number | undefined;
+  limits: SessionLimits;
+  logFormat: LogFormat;
+  /** Where to serve status and figures. */
+  metrics: { port: number; hostname: string } | undefined;
+}
+
+const ID = /^[\w][\w.-]*$/;
+
+/** Reads and checks the settings. Throws `usage` naming the option. */
+export async function readSettings(
+  args: readonly string[],
+  environment: (name: string) => string | undefined,
+): Promise<StartSettings> {
+  const { values, rest } = readOptions(START_OPTIONS, args, environment);
+  if (rest[0] !== undefined) throw usage(`Unexpected argument ${rest[0]}`);
+  const text = (name: string) => values[name] as string | undefined;
+  const serverUrl = text("server-url") ?? required("server-url");
+  if (!URL.canParse(serverUrl) || !/^https?:\/\//.test(serverUrl)) {
+    throw usage(`--server-url must be an http or https address, received ${serverUrl}`);
+  }
+  const workspace = text("workspace") ?? required("workspace");
+  const token = await readToken(text("token"), text("token-file"));
+  addSecret(token);
+  const visibility = text("visibility") ?? "protected";
+  if (visibility !== "public" && visibility !== "protected") {
+    throw usage(`--visibility must be public or protected, received ${visibility}`);
+  }
+  const serviceId = text("service-id") ?? `conda-worker-${crypto.randomUUID().slice(0, 8)}`;
+  const clientId = text("client-id") ?? defaultClientId();
+  for (const [name, id] of [["service-id", serviceId], ["client-id", clientId]] as const) {
+    if (!ID.test(id)) throw usage(`--${name} may have letters, digits and "_.-", received ${id}`);
+  }
+  const cacheDir = text("cache-dir");
+  const workingDir = text("working-dir");
+  const local = text("use-local-url") ?? "false";
+  return {
+    serverUrl: serverUrl.replace(/\/+$/, ""),
+    workspace,
+    token,
+    serviceId,
+    clientId,
+    visibility,
+    cacheDir: cacheDir ? directoryOption(cacheDir, environment) : defaultCacheDir(environment),
+    workingDir: workingDir ? directoryOption(workingDir, environment) : undefined,
+    authorizedWorkspaces: text("authorized-workspaces")?.split(",").map((name) => name.trim())
+      .filter((name) => name !== ""),
+    useLocalUrl: local === "true" ? true : local === "false" ? false : local,
+    disableSsl: values["disable-ssl"] === true,
+    verbose: values.verbose === true,
+    maxSessions: positive("max-sessions", text("max-sessions")),
+    limits: readLimits(text),
+    logFormat: readLogFormat(text("log-format")),
+    metrics: readMetrics(text),
+  };
+}
+
+function readLogFormat(format: string | undefined): LogFormat {
+  if (format === undefined || format === "text" || format === "json") return format ?? "text";
+  throw usage(`--log-format must be text or json, received ${format}`);
+}
+
+function readMetrics(text: (name: string) => string | undefined): StartSettings["metrics"] {
+  const port = text("metrics-port");
+  if (port === undefined) return undefined;
+  if (!/^\d{1,5}$/.test(port) || Number(port) > 65535) {
+    throw usage(`--metrics-port must be a port number, received ${port}`);
+  }
+  return { port: Number(port), hostname: text("metrics-host") ?? "127.0.0.1" };
+}
+
+function positive(name: string, value: string | undefined): number | undefined {
+  if (value === undefined) return undefined;
+  const number = parsePositive(value);
+  if (number === undefined) throw usage(`--${name} must be a positive number, received ${value}`);
+  return number;
+}
+
+function readLimits(text: (name: string) => string | undefined): SessionLimits {
+  const size = text("memory-limit");
+  const memory = size === undefined ? undefined : parseSize(size);
+  if (size !== undefined && memory === undefined) {
+    throw usage(`--memory-limit must be a size such as 4GiB, received ${size}`);
+  }
+  const cpu = positive("cpu-limit", text("cpu-limit"));
+  const idle = positive("idle-timeout", text("idle-timeout"));
+  const life = positive("max-lifetime", text("max-lifetime"));
+  return {
+    resources: {
+      ...(memory === undefined ? {} : { memory }),
+      ...(cpu === undefined ? {} : { cpu_time: Math.ceil(cpu) }),
+    },
+    ...(idle === undefined ? {} : { idleTimeout: idle * 1000 }),
+    ...(life === undefined ? {} : { maxLifetime: life * 1000 }),
+  };
+}
+
+function required(name: string): never {
+  throw usage(`--${name} is required (or set HYPHA_${name.toUpperCase().replaceAll("-", "_")})`);
+}
+
+async function readToken(token: string | undefined, file: string | undefined): Promise<string> {
+  if (token !== undefined) return token;
+  if (file === undefined) required("token");
+  try {
+    const text = (await Deno.readTextFile(file)).trim();
+    if (text === "") throw new Error("it is empty");
+    return text;
+  } catch (error) {
+    throw usage(`Cannot read --token-file ${file}: ${messageOf(error)}`);
+  }
+}

@@ -1,0 +1,84 @@
+/**
+ * What orchestrators and monitoring ask by HTTP: `/health` (the process works), `/ready` (calls can arrive) and
+ * `/metrics` (Prometheus).
+ *
+ * A lost server makes the worker not ready but not unhealthy: killing it would end sessions and bring nothing back.
+ */
+import { messageOf, WorkerError } from "../errors.ts";
+import type { Logger } from "../log.ts";
+import { VERSION } from "../version.ts";
+import type { Metrics } from "./metrics.ts";
+
+/** What {@linkcode startStatusServer} needs. */
+export interface StatusServerOptions {
+  /** Port; 0 takes a free one. */
+  readonly port: number;
+  /** Address to listen on. @default "127.0.0.1" */
+  readonly hostname?: string;
+  readonly metrics: Metrics;
+  /** Why no calls can arrive now; `undefined` when they can. */
+  notReady(): string | undefined;
+  readonly log: Logger;
+}
+
+/** A running status server. */
+export interface StatusServer extends AsyncDisposable {
+  readonly port: number;
+}
+
+/**
+ * Starts to answer.
+ *
+ * @throws WorkerError `usage` when it cannot listen there
+ */
+export function startStatusServer(options: StatusServerOptions): StatusServer {
+  const { metrics, hostname = "127.0.0.1", log } = options;
+  const answer = async (path: string): Promise<Response> => {
+    switch (path) {
+      case "/health":
+        return Response.json({ status: "ok", version: VERSION });
+      case "/ready": {
+        const reason = options.notReady();
+        return reason === undefined
+          ? Response.json({ status: "ok" })
+          : Response.json({ status: "not ready", reason }, { status: 503 });
+      }
+      case "/metrics":
+        return new Response(await metrics.text(), {
+          headers: { "content-type": metrics.contentType },
+        });
+      default:
+        return Response.json({ error: "There are /health, /ready and /metrics" }, { status: 404 });
+    }
+  };
+  let server: Deno.HttpServer<Deno.NetAddr>;
+  try {
+    server = Deno.serve({
+      port: options.port,
+      hostname,
+      onListen: () => {},
+      onError: (error) => {
+        log.error("Cannot answer a status request", { reason: messageOf(error) });
+        return Response.json({ error: "internal" }, { status: 500 });
+      },
+    }, async (request) => {
+      if (request.method !== "GET" && request.method !== "HEAD") {
+        return Response.json({ error: "Only GET is answered" }, {
+          status: 405,
+          headers: { allow: "GET, HEAD" },
+        });
+      }
+      return await answer(new URL(request.url).pathname);
+    });
+  } catch (error) {
+    throw new WorkerError(
+      "usage",
+      `Cannot listen on ${hostname}:${options.port}: ${messageOf(error)}`,
+      { suggestion: "Choose another port with --metrics-port.", cause: error },
+    );
+  }
+  const { port } = server.addr;
+  log.info("Status server listens", { address: `http://${hostname}:${port}` });
+  // Requests that are being answered are awaited, connections kept open for later ones are not.
+  return { port, [Symbol.asyncDispose]: () => server.shutdown() };
+}
