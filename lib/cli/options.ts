@@ -123,6 +123,20 @@ export const START_OPTIONS: readonly Option[] = [
     default: "none",
   },
   {
+    name: "heartbeat",
+    type: "text",
+    value: "SECONDS",
+    help: "Time between questions whether the server is still there",
+    default: "30",
+  },
+  {
+    name: "reconnect-timeout",
+    type: "text",
+    value: "SECONDS",
+    help: "Exit with code 3 when the server was away for this long",
+    default: "never",
+  },
+  {
     name: "metrics-port",
     type: "text",
     value: "PORT",

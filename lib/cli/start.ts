@@ -14,7 +14,9 @@ import { assemble, type Assembly, passedVariables } from "./assemble.ts";
 import type { CommandContext } from "./command.ts";
 import { readSettings, type StartSettings } from "./start_settings.ts";
 
-/** Runs the command. Returns the exit code. */
+const GAVE_UP = "the server was away for too long";
+
+/** Runs the command. Returns the exit code: 3 when the server was away for longer than it may be. */
 export async function start(args: readonly string[], context: CommandContext): Promise<number> {
   const settings = await readSettings(args, context.environment);
   const print = (line: string) => context.print(redact(line));
@@ -83,7 +85,15 @@ export async function start(args: readonly string[], context: CommandContext): P
       clientId: settings.clientId,
       log,
       signal: connecting.signal,
-      onEvent: (event) => metrics.connection(event),
+      onEvent: (event) => {
+        metrics.connection(event);
+        if (event.type === "gave_up") stopping.resolve(GAVE_UP);
+      },
+      giveUpAfter: settings.reconnectTimeout,
+      ...(settings.heartbeat === undefined ? {} : {
+        checkInterval: settings.heartbeat,
+        checkTimeout: Math.min(settings.heartbeat, 10_000),
+      }),
       register: (server) => registerWorker(server, { methods, info, log }),
     });
   } catch (error) {
@@ -97,6 +107,7 @@ export async function start(args: readonly string[], context: CommandContext): P
   // Sessions end first, so that callers of running cells still get an answer.
   await worker[Symbol.asyncDispose]();
   await connection.close();
+  if (reason === GAVE_UP) return 3;
   print("Worker stopped.");
   return 0;
 }

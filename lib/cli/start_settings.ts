@@ -22,6 +22,10 @@ export interface StartSettings {
   verbose: boolean;
   maxSessions: number | undefined;
   limits: SessionLimits;
+  /** Time between questions whether the server is there (milliseconds). */
+  heartbeat: number | undefined;
+  /** Time without a server after which the worker exits (milliseconds). */
+  reconnectTimeout: number | undefined;
   logFormat: LogFormat;
   /** Where to serve status and figures. */
   metrics: { port: number; hostname: string } | undefined;
@@ -72,6 +76,8 @@ export async function readSettings(
     verbose: values.verbose === true,
     maxSessions: positive("max-sessions", text("max-sessions")),
     limits: readLimits(text),
+    heartbeat: milliseconds("heartbeat", text("heartbeat")),
+    reconnectTimeout: milliseconds("reconnect-timeout", text("reconnect-timeout")),
     logFormat: readLogFormat(text("log-format")),
     metrics: readMetrics(text),
   };
@@ -96,6 +102,11 @@ function positive(name: string, value: string | undefined): number | undefined {
   const number = parsePositive(value);
   if (number === undefined) throw usage(`--${name} must be a positive number, received ${value}`);
   return number;
+}
+
+function milliseconds(name: string, value: string | undefined): number | undefined {
+  const seconds = positive(name, value);
+  return seconds === undefined ? undefined : seconds * 1000;
 }
 
 function readLimits(text: (name: string) => string | undefined): SessionLimits {

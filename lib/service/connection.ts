@@ -2,7 +2,7 @@
  * The worker's connection to a Hypha server, kept up until it is told to close.
  *
  * States: `connected` -> (socket closes, or the server does not answer) -> `reconnecting` -> `connected` -> … ->
- * `closed`. Every (re)connection uses the original token and the same client id, and registers the service again.
+ * `closed`. Who has waited long enough for a server that is away may have it given up. Every (re)connection uses the original token and the same client id, and registers the service again.
  */
 import { delay } from "../delay.ts";
 import { messageOf, WorkerError } from "../errors.ts";
@@ -21,6 +21,7 @@ import { createSocketGate, type SocketGate } from "./socket.ts";
 export type ConnectionEvent =
   | { type: "lost"; reason: string }
   | { type: "reconnected"; attempts: number }
+  | { type: "gave_up"; reason: string }
   | { type: "closed" };
 
 /** Options of {@linkcode connectWorker}. Times are in milliseconds. */
@@ -53,6 +54,8 @@ export interface ConnectOptions {
   backOff?: number;
   /** Longest wait between tries to reconnect. @default 10000 */
   maxBackOff?: number;
+  /** How long the server may be away before the connection is given up for good. @default for ever */
+  giveUpAfter?: number | undefined;
   /** Makes a connection. @default the real client */
   connect?: ConnectToServer;
 }
@@ -87,8 +90,13 @@ export function defaultClientId(): string {
 const CLOSE_TIMEOUT = 2000;
 
 type Settings =
-  & Required<Omit<ConnectOptions, "workspace" | "token" | "clientId" | "signal" | "onEvent">>
-  & Pick<ConnectOptions, "workspace" | "token" | "onEvent">
+  & Required<
+    Omit<
+      ConnectOptions,
+      "workspace" | "token" | "clientId" | "signal" | "onEvent" | "giveUpAfter"
+    >
+  >
+  & Pick<ConnectOptions, "workspace" | "token" | "onEvent" | "giveUpAfter">
   & { clientId: string };
 
 /** Resolves with the promise, or rejects when time is up or the signal fires. */
@@ -283,7 +291,7 @@ class KeptConnection implements WorkerConnection {
       this.#settings.log.warning("lost the connection to the server", { reason });
       this.#tell({ type: "lost", reason });
       await drop(this.#link.server, this.#link.gate);
-      await this.#reconnect();
+      if (!await this.#reconnect()) return;
     }
   }
 
@@ -311,27 +319,33 @@ class KeptConnection implements WorkerConnection {
     }
   }
 
-  async #reconnect(): Promise<void> {
-    const { log, backOff, maxBackOff } = this.#settings;
+  /** Whether there is a connection again; there is none when it was closed or given up. */
+  async #reconnect(): Promise<boolean> {
+    const { log, backOff, maxBackOff, giveUpAfter = Infinity } = this.#settings;
+    const lost = performance.now();
     for (let attempt = 1;; attempt++) {
       // The first wait is short but never the same: many workers lose one server at the same moment.
       const wait = attempt === 1
         ? Math.random() * Math.min(backOff, 1000)
         : Math.min(backOff * 2 ** (attempt - 2), maxBackOff) * (0.9 + Math.random() / 5);
-      if (!await this.#wait(wait)) return;
+      if (!await this.#wait(wait)) return false;
       try {
         this.#link = await openLink(this.#settings, this.#stop.signal);
       } catch (error) {
-        if (this.#stop.signal.aborted) return;
-        log.warning("cannot reconnect yet", { attempt, reason: messageOf(error) });
-        continue;
+        if (this.#stop.signal.aborted) return false;
+        const reason = messageOf(error);
+        log.warning("cannot reconnect yet", { attempt, reason });
+        if (performance.now() - lost < giveUpAfter) continue;
+        log.error("gave up the connection to the server", { attempts: attempt, reason });
+        this.#tell({ type: "gave_up", reason });
+        return false;
       }
       this.state = "connected";
       this.lastContact = Date.now();
       this.reconnects++;
       log.info("reconnected to the server", { attempts: attempt, service: this.serviceId });
       this.#tell({ type: "reconnected", attempts: attempt });
-      return;
+      return true;
     }
   }
 }

@@ -2,6 +2,7 @@
 import { join } from "@std/path";
 import { type HyphaServer, startHypha } from "../stack/hypha.ts";
 import { type PythonClientResult, runPythonClient } from "../stack/python_client.ts";
+import { TcpProxy } from "../stack/tcp_proxy.ts";
 import { type PrivateManagers, privateManagers, stackPaths } from "../stack/stack.ts";
 import { startWorker, type WorkerProcess, type WorkerProcessOptions } from "./worker_process.ts";
 
@@ -52,6 +53,8 @@ export class Stage implements AsyncDisposable {
   private constructor(
     readonly directory: string,
     readonly server: HyphaServer,
+    /** The network between worker and server, when there is one to disturb. */
+    readonly proxy: TcpProxy | undefined,
     readonly managers: PrivateManagers,
     /** The worker; replaced by {@linkcode restartWorker}. */
     public worker: WorkerProcess,
@@ -59,14 +62,23 @@ export class Stage implements AsyncDisposable {
   ) {}
 
   /** Starts a server and a worker with managers of their own. */
-  static async start(options: WorkerProcessOptions = {}): Promise<Stage> {
+  static async start(
+    { throughProxy = false, ...options }: WorkerProcessOptions & { throughProxy?: boolean } = {},
+  ): Promise<Stage> {
     const directory = await Deno.makeTempDir({ prefix: "stage-" });
     const server = await startHypha();
+    const proxy = throughProxy ? new TcpProxy(server.url) : undefined;
     try {
       const managers = await privateManagers(join(directory, "managers"), ["mamba"]);
-      const all = { managers: managers.bin, cacheDir: join(directory, "cache"), ...options };
-      return new Stage(directory, server, managers, await startWorker(server, all), all);
+      const all = {
+        managers: managers.bin,
+        cacheDir: join(directory, "cache"),
+        ...(proxy === undefined ? {} : { serverUrl: proxy.url }),
+        ...options,
+      };
+      return new Stage(directory, server, proxy, managers, await startWorker(server, all), all);
     } catch (error) {
+      await proxy?.[Symbol.asyncDispose]();
       await server.stop();
       throw error;
     }
@@ -120,6 +132,7 @@ export class Stage implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.worker[Symbol.asyncDispose]();
+    await this.proxy?.[Symbol.asyncDispose]();
     await this.server.stop();
     await Deno.remove(this.directory, { recursive: true });
   }
@@ -162,12 +175,13 @@ async function listing(path: string): Promise<string[]> {
   }
 }
 
-/** Waits until a condition holds. Fails after ten seconds. */
+/** Waits until a condition holds. Fails after ten seconds, or the time given (milliseconds). */
 export async function eventually(
   condition: () => Promise<boolean>,
   what: string,
+  limit = 10_000,
 ): Promise<void> {
-  for (let waited = 0; waited < 10_000; waited += 50) {
+  for (let waited = 0; waited < limit; waited += 50) {
     if (await condition()) return;
     await new Promise((resolve) => setTimeout(resolve, 50));
   }

@@ -17,6 +17,8 @@ export interface WorkerProcessOptions {
   env?: Record<string, string>;
   /** Replaces the token of the user. */
   token?: string;
+  /** Address of the server. @default its own */
+  serverUrl?: string;
   /** Workspace to join. @default the user's own */
   workspace?: string;
 }
@@ -145,7 +147,7 @@ export async function startWorker(
   const cacheDir = options.cacheDir ?? join(directory, "cache");
   const child = await spawnProgram([
     "start",
-    `--server-url=${server.url}`,
+    `--server-url=${options.serverUrl ?? server.url}`,
     `--workspace=${options.workspace ?? server.workspaceOf(user)}`,
     `--cache-dir=${cacheDir}`,
     `--working-dir=${workingDir}`,

@@ -1,0 +1,124 @@
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { TcpProxy } from "../stack/tcp_proxy.ts";
+import { eventually, isAlive, Stage } from "./stage.ts";
+import { spawnProgram } from "./worker_process.ts";
+
+/** The worker's own lines about its connection. */
+function reconnections(stderr: string): number {
+  return stderr.split("\n").filter((line) => line.includes("reconnected to the server")).length;
+}
+
+const RUN = `
+server = await connect()
+w = await server.get_service("conda-worker")
+`;
+
+Deno.test("a worker survives what networks do", async (t) => {
+  await using stage = await Stage.start({ args: ["--heartbeat=1"], throughProxy: true });
+  const proxy = stage.proxy!;
+  const back = async (count: number) => {
+    await eventually(
+      () => Promise.resolve(reconnections(stage.worker.stderr) >= count),
+      `reconnection ${count}\n${stage.worker.stderr}`,
+      40_000,
+    );
+  };
+  const call = (code: string) =>
+    stage.python(`${RUN}
+print(stdout(await w.execute("kept", ${JSON.stringify(code)})))
+await server.disconnect()`);
+
+  await t.step("a running cell and the session's state survive a cut", async () => {
+    const file = `${stage.directory}/finished`;
+    await stage.python(`${RUN}
+await w.start(config("kept"))
+await w.execute("kept", "state = 41")
+asyncio.ensure_future(w.execute("kept", "import time; time.sleep(3); open(${
+      JSON.stringify(file)
+    }, 'w').close(); state += 1", config={"timeout": 60}))
+await asyncio.sleep(0.5)
+os._exit(0)`);
+    proxy.cut();
+    await back(1);
+    await eventually(() => Deno.stat(file).then(() => true, () => false), "the cell ends");
+    assertEquals((await call("print(state)")).trim(), "42");
+  });
+
+  await t.step("the other side closes only its half", async () => {
+    await proxy.halfClose();
+    await back(2);
+    assertEquals((await call("print(state)")).trim(), "42");
+  });
+
+  await t.step("a connection that has gone silent is noticed and replaced", async () => {
+    proxy.mode = "hold";
+    await eventually(
+      () => Promise.resolve(stage.worker.stderr.includes("the server does not answer")),
+      "the silence is noticed",
+      20_000,
+    );
+    proxy.mode = "pass";
+    await back(3);
+    assertEquals((await call("print(state)")).trim(), "42");
+  });
+
+  await t.step("a slow network delays calls and loses none", async () => {
+    proxy.delay = 150;
+    const outputs = await stage.python(`${RUN}
+results = await asyncio.gather(*[w.execute("kept", "print(%d)" % n) for n in range(10)])
+print([int(stdout(r)) for r in results])
+await server.disconnect()`);
+    proxy.delay = 0;
+    assertEquals(JSON.parse(outputs), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    assertEquals(reconnections(stage.worker.stderr), 3);
+  });
+
+  await t.step("it keeps trying while nobody answers, and comes back", async () => {
+    proxy.mode = "refuse";
+    const before = proxy.accepted;
+    proxy.cut();
+    await eventually(() => Promise.resolve(proxy.accepted >= before + 3), "it tries again", 30_000);
+    proxy.mode = "pass";
+    await back(4);
+    assertEquals((await call("print(state)")).trim(), "42");
+  });
+});
+
+Deno.test("a worker that may not wait for ever exits with a code of its own, and leaves nothing", async () => {
+  await using stage = await Stage.start({
+    args: ["--heartbeat=1", "--reconnect-timeout=2"],
+    throughProxy: true,
+  });
+  const pid = Number(
+    await stage.python(`${RUN}
+await w.start(config("s"))
+print(stdout(await w.execute("s", "import os; print(os.getpid())")))
+await server.disconnect()`),
+  );
+  assert(await isAlive(pid));
+  stage.proxy!.mode = "refuse";
+  stage.proxy!.cut();
+  assertEquals((await stage.worker.status).code, 3, stage.worker.output());
+  assertStringIncludes(stage.worker.stderr, "gave up the connection to the server");
+  assert(!await isAlive(pid), "the session's process is left");
+  assertEquals(await stage.sessionDirectories(), []);
+});
+
+Deno.test("a token that has expired is refused in plain words", async () => {
+  await using stage = await Stage.start();
+  const token = await stage.server.userToken({ user: "user-2", expiresInSeconds: -60 });
+  const child = await spawnProgram(
+    [
+      `--server-url=${stage.server.url}`,
+      "--workspace=ws-user-user-2",
+      `--cache-dir=${stage.directory}/cache`,
+    ],
+    { HYPHA_TOKEN: token },
+    stage.managers.bin,
+  );
+  const output = await child.output();
+  const stderr = new TextDecoder().decode(output.stderr);
+  assertEquals(output.code, 1);
+  assertStringIncludes(stderr.toLowerCase(), "expired");
+  assert(!stderr.includes(token));
+});
