@@ -43,11 +43,12 @@ export function addSecret(secret: string | undefined): void {
   if (secret !== undefined && secret.length >= 8) secrets.add(secret);
 }
 
-/** Removes registered secrets, and anything that looks like a JSON web token, from a text. */
+/** Removes registered secrets, JSON web tokens, and credentials within addresses from a text. */
 export function redact(text: string): string {
   let result = text;
   for (const secret of secrets) result = result.replaceAll(secret, "***");
-  return result.replace(/\beyJ[\w-]{10,}\.[\w-]{10,}\.[\w-]{10,}/g, "***");
+  return result.replace(/\beyJ[\w-]{10,}\.[\w-]{10,}\.[\w-]{10,}/g, "***")
+    .replace(/:\/\/[^/\s@"'<>]{1,500}@/g, "://***@");
 }
 
 const encoder = new TextEncoder();

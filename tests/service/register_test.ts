@@ -1,8 +1,8 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { silentLogger } from "../../lib/log.ts";
-import type { HyphaServer, MethodMessage, RpcHandler } from "../../lib/service/hypha_rpc.ts";
 import { methodSchema, registerWorker, serviceConfig } from "../../lib/service/register.ts";
 import type { Call, Method, Notify } from "../../lib/worker/method.ts";
+import { fakeServer } from "./fake_server.ts";
 
 const info = { id: "conda", name: "n", description: "d", supportedTypes: [] };
 
@@ -44,49 +44,6 @@ Deno.test("register: the schema names every parameter and the required ones", ()
     },
   });
 });
-
-type ServiceFunction = (...args: unknown[]) => Promise<unknown>;
-
-/** A server that keeps what is registered, and calls it as the RPC client does. */
-function fakeServer() {
-  const handlers: [string, RpcHandler][] = [];
-  let api: Record<string, unknown> = {};
-  const server: HyphaServer = {
-    rpc: {
-      on: (event, handler) => handlers.push([event, handler]),
-      off: () => {},
-      disconnect: () => Promise.resolve(),
-    },
-    config: { workspace: "ws-1", "client_id": "c" },
-    registerService(value) {
-      api = value;
-      return Promise.resolve({ id: `ws-1/c:${value.id}` });
-    },
-    unregisterService: () => Promise.resolve(),
-    echo: (value) => Promise.resolve(value),
-  };
-  const fire = (event: string, message: unknown) => {
-    for (const [name, handler] of handlers.toReversed()) if (name === event) handler(message);
-  };
-  return {
-    server,
-    fire,
-    function: (name: string) => api[name] as ServiceFunction,
-    get api() {
-      return api;
-    },
-    call(name: string, args: unknown[], kwargs?: Record<string, unknown>): Promise<unknown> {
-      const message: MethodMessage = {
-        method: `services.conda.${name}`,
-        args: kwargs === undefined ? args : [...args, kwargs],
-        ...(kwargs === undefined ? {} : { "with_kwargs": true }),
-      };
-      fire("method", message);
-      const context = { from: "ws-1/caller", ws: "ws-1" };
-      return (api[name] as ServiceFunction)(...message.args ?? [], context);
-    },
-  };
-}
 
 async function registered(handler: Method["handler"]) {
   const fake = fakeServer();
