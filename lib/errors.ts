@@ -37,7 +37,8 @@ const KINDS = {
   },
   session_dead: {
     name: "WorkerError",
-    suggestion: "Start the session again; its variables are lost. get_logs shows the last output.",
+    suggestion:
+      "Call restart for a fresh process (the variables are lost), or start the session again. get_logs shows the last output.",
   },
   too_many_sessions: {
     name: "WorkerError",
@@ -89,6 +90,11 @@ const KINDS = {
     name: "EnvironmentError",
     suggestion: "Check the spelling of the channel and that this machine can reach it.",
   },
+  package_unavailable: {
+    name: "EnvironmentError",
+    suggestion:
+      "A package is in the channel's index but cannot be fetched. Try again later, or choose another version.",
+  },
   network: {
     name: "EnvironmentError",
     suggestion: "Check this machine's network and proxy settings, then try again.",
@@ -106,9 +112,31 @@ const KINDS = {
     suggestion:
       "Make the cache directory writable for the user the worker runs as, or move it with --cache-dir.",
   },
+  cache_locks: {
+    name: "EnvironmentError",
+    suggestion:
+      "Choose a cache directory on a local disk, or on a volume with file locks, with --cache-dir.",
+  },
+  environment_not_found: {
+    name: "EnvironmentNotFoundError",
+    suggestion: "List the environments with list_environments, or hypha-conda-worker env list.",
+  },
+  environment_in_use: {
+    name: "EnvironmentInUseError",
+    suggestion: "Stop the sessions that use the environment, then try again.",
+  },
   pip_failed: {
     name: "EnvironmentError",
     suggestion: "Read pip's own message and correct the pip requirements.",
+  },
+  manager_failed: {
+    name: "EnvironmentError",
+    suggestion:
+      "Repair or reinstall the package manager, or choose another one with --package-manager.",
+  },
+  environment_stalled: {
+    name: "EnvironmentError",
+    suggestion: "Check the network and the disk of the cache directory, then try again.",
   },
   environment_failed: {
     name: "EnvironmentError",
@@ -123,6 +151,11 @@ const KINDS = {
     name: "WorkerError",
     suggestion:
       "Check that the environment contains Python 3.8 or newer; get_logs shows its output.",
+  },
+  isolation_unavailable: {
+    name: "WorkerError",
+    suggestion:
+      "Run the worker on Linux 5.13 or newer with Landlock switched on, or give it --isolation auto.",
   },
   // Staging
   staging_failed: {

@@ -8,8 +8,12 @@ export interface Progress {
   message: string;
   /** Machine-readable part of the work, for example `solve`, `download`, `link`, `pip`, `stage`. */
   phase?: string;
-  /** How far the work is, 0 to 100, when it is known. */
+  /** How far the phase is, 0 to 100, when it is known. */
   percent?: number;
+  /** Packages dealt with in this phase, of how many. */
+  packages?: { done: number; total: number };
+  /** Bytes dealt with in this phase, of how many. */
+  bytes?: { done: number; total: number };
 }
 
 /** Receives progress. Must not throw and must not block. */

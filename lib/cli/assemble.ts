@@ -1,27 +1,46 @@
 /** Puts the parts of a worker together, as the commands need it: manager, cache, kernels, sessions. */
 import { isAbsolute, join, resolve } from "@std/path";
 import { ensureDir } from "@std/fs";
+import type { CacheLimits } from "../environments/limits.ts";
 import { EnvironmentStore } from "../environments/store.ts";
 import { messageOf, WorkerError } from "../errors.ts";
 import { installRuntime } from "../interpreter/runtime.ts";
-import { socketFits, Switchboard } from "../interpreter/switchboard.ts";
+import { checkIsolation } from "../interpreter/isolation.ts";
+import type { IsolationMode } from "../interpreter/options.ts";
+import { Switchboard } from "../interpreter/switchboard.ts";
 import type { Logger } from "../log.ts";
 import { detectManager } from "../managers/detect.ts";
 import type { Manager } from "../managers/manager.ts";
 import { Kernels } from "../worker/kernels.ts";
 import { DEVICE_VARIABLES } from "../worker/session_variables.ts";
 import { type Environments, Worker } from "../worker/worker.ts";
+import type { ManagerSettings } from "./manager_settings.ts";
+import { makeSessionsDirectory, makeSocketsDirectory } from "./places.ts";
+
+/** How sessions are isolated. */
+export interface IsolationSettings {
+  mode: IsolationMode;
+  /** Files and directories out of their reach, besides the cache and the sockets. Absolute paths. @default none */
+  hidden?: readonly string[];
+  /** Directories they may write to besides their own and temporary ones. Absolute paths. @default none */
+  writable?: readonly string[];
+}
 
 /** What {@linkcode assemble} needs. */
 export interface AssembleOptions {
   /** Absolute path. */
   cacheDir: string;
+  /** What is kept in it. @default the store's own limits */
+  cacheLimits?: CacheLimits | undefined;
+  /** Which package manager is used, and how. @default any, without the configuration of user and machine */
+  manager?: ManagerSettings | undefined;
   /** Absolute path; without one a temporary directory is made, and removed at the end. */
   workingDir: string | undefined;
   /** Sessions at once. @default the worker's own limit */
   maxSessions?: number | undefined;
-  /** Variables sessions get from the worker. */
-  passedVariables: Readonly<Record<string, string>>;
+  /** Variables of this process. */
+  environment: (name: string) => string | undefined;
+  isolation: IsolationSettings;
   /** Watches the environments that sessions ask for. */
   observe?: ((environments: Environments) => Environments) | undefined;
   log: Logger;
@@ -47,7 +66,7 @@ export function defaultCacheDir(environment: (name: string) => string | undefine
 }
 
 /** Variables of this process that its sessions get: which devices they see. */
-export function passedVariables(
+function passedVariables(
   environment: (name: string) => string | undefined,
 ): Record<string, string> {
   const passed: Record<string, string> = {};
@@ -68,15 +87,10 @@ export function directoryOption(
   return resolve(expanded);
 }
 
-/** A directory for sockets: the given one, or a short one where paths below the given one would be too long. */
-async function socketDirectory(directory: string): Promise<string> {
-  if (socketFits(directory)) return directory;
-  return await Deno.makeTempDir({ dir: "/tmp", prefix: "hypha_" });
-}
-
-/** Starts everything but sessions. Throws `manager_not_found` or `usage`. */
+/** Starts everything but sessions. Throws `manager_not_found`, `isolation_unavailable` or `usage`. */
 export async function assemble(options: AssembleOptions): Promise<Assembly> {
-  const { cacheDir, log } = options;
+  const { cacheDir, isolation, log } = options;
+  checkIsolation(isolation.mode, Deno.build.os, Deno.osRelease());
   const stack = new AsyncDisposableStack();
   try {
     const runtimeDirectory = join(cacheDir, "runtime");
@@ -91,15 +105,23 @@ export async function assemble(options: AssembleOptions): Promise<Assembly> {
         },
       );
     }
-    const manager = await detectManager({ runtimeDirectory, log });
-    const temporary = await Deno.makeTempDir({ prefix: "hypha_sessions_" });
-    stack.defer(() => Deno.remove(temporary, { recursive: true }).catch(() => {}));
-    const workingDir = options.workingDir ?? temporary;
-    const store = new EnvironmentStore({ directory: cacheDir, manager, log });
+    const manager = await detectManager({ runtimeDirectory, log, ...options.manager });
+    const temporary = (directory: string) => {
+      stack.defer(() => Deno.remove(directory, { recursive: true }).catch(() => {}));
+      return directory;
+    };
+    const workingDir = options.workingDir ??
+      temporary(await makeSessionsDirectory(options.environment));
+    const store = new EnvironmentStore({
+      directory: cacheDir,
+      manager,
+      ...(options.cacheLimits === undefined ? {} : { limits: options.cacheLimits }),
+      existing: { environment: options.environment, forbidden: [workingDir] },
+      log,
+    });
     stack.defer(() => store.close());
     await store.recover();
-    const sockets = await socketDirectory(temporary);
-    stack.defer(() => Deno.remove(sockets, { recursive: true }).catch(() => {}));
+    const sockets = temporary(await makeSocketsDirectory(options.environment));
     const switchboard = stack.use(await Switchboard.open(sockets, log));
     const program = await installRuntime(runtimeDirectory);
     const kernels = new Kernels({ manager, program, switchboard, log });
@@ -109,7 +131,12 @@ export async function assemble(options: AssembleOptions): Promise<Assembly> {
         kernels,
         switchboard,
         workingDirectory: workingDir,
-        passedVariables: options.passedVariables,
+        passedVariables: passedVariables(options.environment),
+        isolation: {
+          mode: isolation.mode,
+          hidden: [cacheDir, sockets, ...isolation.hidden ?? []],
+          writable: isolation.writable ?? [],
+        },
         ...(options.maxSessions === undefined ? {} : { maxSessions: options.maxSessions }),
         log,
       }),

@@ -1,6 +1,7 @@
 /** The one table of options: flags, environment variables and help come from it. */
 import { parseArgs } from "@std/cli";
 import { WorkerError } from "../errors.ts";
+import { ISOLATION_MODES, type IsolationMode } from "../interpreter/options.ts";
 
 /** One option of a command. */
 export interface Option {
@@ -26,6 +27,57 @@ const CACHE_DIR: Option = {
   value: "DIR",
   help: "Where environments are kept",
   default: "~/.hypha_conda_cache",
+};
+const CACHE_LIMITS: readonly Option[] = [
+  {
+    name: "max-environments",
+    type: "text",
+    value: "N",
+    help: "Environments kept; the least recently used ones go first, never those in use",
+    default: "10",
+  },
+  {
+    name: "max-cache-size",
+    type: "text",
+    value: "SIZE",
+    help: "Disk space for environments and packages, for example 50GB",
+    default: "none",
+  },
+  {
+    name: "max-environment-age",
+    type: "text",
+    value: "DAYS",
+    help: "Days an environment is kept after its last use",
+    default: "30",
+  },
+];
+const MANAGER_OPTIONS: readonly Option[] = [
+  {
+    name: "package-manager",
+    type: "text",
+    value: "NAME",
+    help: "mamba, micromamba or conda; several, separated by commas, stand in for each other",
+    default: "mamba,micromamba,conda",
+  },
+  {
+    name: "use-rc",
+    type: "flag",
+    help: "Let package managers and pip use the configuration of user and machine",
+  },
+  {
+    name: "stall-timeout",
+    type: "text",
+    value: "SECONDS",
+    help: "Give up a build that neither works nor prints anything for this long; 0 is never",
+    default: "600",
+  },
+];
+const ISOLATION: Option = {
+  name: "isolation",
+  type: "text",
+  value: "auto|required|off",
+  help: "Keep sessions from each other's files and processes, and from the worker's",
+  default: "auto",
 };
 const VERBOSE: Option = { name: "verbose", type: "flag", short: "v", help: "Log details" };
 
@@ -67,18 +119,34 @@ export const START_OPTIONS: readonly Option[] = [
     default: "protected",
   },
   CACHE_DIR,
+  ...CACHE_LIMITS,
+  ...MANAGER_OPTIONS,
   {
     name: "working-dir",
     type: "text",
     value: "DIR",
     help: "Where sessions get their directories",
-    default: "/tmp/hypha_sessions_<id>",
+    default: "/var/tmp/hypha_sessions_<id>",
   },
   {
     name: "authorized-workspaces",
     type: "text",
     value: "A,B",
     help: "Workspaces served besides the worker's own",
+  },
+  {
+    name: "allow-environment",
+    type: "text",
+    value: "A,B",
+    help: "Existing environments apps may use, by name or absolute path",
+    default: "none",
+  },
+  {
+    name: "allow-file-channels",
+    type: "text",
+    value: "DIRS",
+    help: "Directories apps may use channels of, as file:///… URLs",
+    default: "none",
   },
   {
     name: "use-local-url",
@@ -157,6 +225,7 @@ export const START_OPTIONS: readonly Option[] = [
     help: "Log lines for people, or one JSON object per line",
     default: "text",
   },
+  ISOLATION,
   { name: "disable-ssl", type: "flag", help: "Tell sessions not to verify certificates" },
   VERBOSE,
 ];
@@ -164,6 +233,8 @@ export const START_OPTIONS: readonly Option[] = [
 /** Options of `run`. */
 export const RUN_OPTIONS: readonly Option[] = [
   CACHE_DIR,
+  ...CACHE_LIMITS,
+  ...MANAGER_OPTIONS,
   {
     name: "working-dir",
     type: "text",
@@ -194,6 +265,7 @@ export const RUN_OPTIONS: readonly Option[] = [
     default: "no limit",
     environment: false,
   },
+  ISOLATION,
   VERBOSE,
 ];
 
@@ -268,6 +340,15 @@ function fromEnvironment(
 function isOn(option: Option, environment: (name: string) => string | undefined): boolean {
   const value = fromEnvironment(option, environment)?.toLowerCase();
   return value !== undefined && !["0", "false", "no", "off"].includes(value);
+}
+
+/** The value of `--isolation`. Throws `usage`. */
+export function isolationOption(value: string | undefined): IsolationMode {
+  const mode = ISOLATION_MODES.find((one) => one === (value ?? "auto"));
+  if (mode === undefined) {
+    throw usage(`--isolation must be ${ISOLATION_MODES.join(", ")}, received ${value}`);
+  }
+  return mode;
 }
 
 /** An error of the command line: one clear line, exit code 2. */

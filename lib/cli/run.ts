@@ -2,23 +2,21 @@
 import { basename, dirname, extname, join, resolve } from "@std/path";
 import { ensureDir } from "@std/fs";
 import { parse as parseYaml } from "@std/yaml";
+import { EVERYTHING_LOCAL } from "../environments/policy.ts";
+import type { EnvironmentSpec } from "../environments/spec.ts";
+import { isDescribedElsewhere, type ReadFile } from "../environments/spec_files.ts";
 import { messageOf } from "../errors.ts";
 import type { LiveOutput } from "../interpreter/outputs.ts";
 import { createLogger } from "../log.ts";
 import { createFolderSource } from "../staging/folder.ts";
 import type { Manifest } from "../worker/compile.ts";
-import { environmentOf } from "../worker/environment.ts";
 import { limitsOf, NO_LIMITS } from "../worker/session_limits.ts";
-import { readManifest, type StartRequest } from "../worker/start_request.ts";
-import {
-  assemble,
-  type AssembleOptions,
-  defaultCacheDir,
-  directoryOption,
-  passedVariables,
-} from "./assemble.ts";
+import { type ManifestParts, readManifest, type StartRequest } from "../worker/start_request.ts";
+import { assemble, type AssembleOptions, defaultCacheDir, directoryOption } from "./assemble.ts";
+import { readCacheLimits } from "./cache_limits.ts";
 import type { CommandContext } from "./command.ts";
-import { readOptions, RUN_OPTIONS, usage } from "./options.ts";
+import { readManagerSettings } from "./manager_settings.ts";
+import { isolationOption, readOptions, RUN_OPTIONS, usage } from "./options.ts";
 import { ProgressLine } from "./terminal.ts";
 
 /** An app on this machine. */
@@ -60,7 +58,19 @@ export async function readApp(path: string, script: string | undefined): Promise
   if (typeof manifest !== "object" || manifest === null || Array.isArray(manifest)) {
     throw usage(`Cannot read ${file}: a manifest is a mapping of names to values`);
   }
-  return { folder: dirname(file), manifest: manifest as Manifest, script };
+  const folder = dirname(file);
+  return { folder, manifest: await withEnvironment(folder, manifest as Manifest), script };
+}
+
+/** A manifest that says nothing of its environment means the environment.yml beside it, if there is one. */
+async function withEnvironment(folder: string, manifest: Manifest): Promise<Manifest> {
+  if (isDescribedElsewhere(manifest) || manifest.dependencies || manifest.dependency) {
+    return manifest;
+  }
+  for (const name of ["environment.yml", "environment.yaml"]) {
+    if ((await stat(join(folder, name)))?.isFile) return { ...manifest, environment_file: name };
+  }
+  return manifest;
 }
 
 async function stat(path: string): Promise<Deno.FileInfo | undefined> {
@@ -84,7 +94,11 @@ export async function run(args: readonly string[], context: CommandContext): Pro
   const log = createLogger({ level: options.values.verbose === true ? "debug" : "warning" });
   const request = localRequest(app, options.passed, text("channel"), text("timeout"));
   const cacheDir = text("cache-dir");
+  const cacheLimits = readCacheLimits(text);
+  const manager = readManagerSettings(options.values);
   const workingDir = text("working-dir");
+  const outputDir = resolve(text("output-dir") ?? ".");
+  const mode = isolationOption(text("isolation"));
   const stop = new AbortController();
   let interrupted: number | undefined;
   using _signals = context.onStop((signal) => {
@@ -96,10 +110,14 @@ export async function run(args: readonly string[], context: CommandContext): Pro
       cacheDir: cacheDir
         ? directoryOption(cacheDir, context.environment)
         : defaultCacheDir(context.environment),
+      cacheLimits,
+      manager,
       workingDir: workingDir ? directoryOption(workingDir, context.environment) : undefined,
-      passedVariables: passedVariables(context.environment),
+      environment: context.environment,
+      // The script is the user's own: where they work it may, too.
+      isolation: { mode, writable: [Deno.cwd(), outputDir, app.folder] },
       log,
-    }, { outputDir: resolve(text("output-dir") ?? "."), signal: stop.signal, context });
+    }, { outputDir, signal: stop.signal, context });
     // A script may answer an interruption by ending well.
     return code === 0 ? code : interrupted ?? code;
   } catch (error) {
@@ -181,25 +199,38 @@ function localRequest(
   if (seconds !== undefined && !(seconds > 0)) {
     throw usage(`--timeout must be a number of seconds, received ${timeout}`);
   }
-  const { spec, stage, entryPoint } = readManifest(manifest, app.script);
+  const parts = withChannel(readManifest(manifest, app.script, EVERYTHING_LOCAL), channel);
   return {
     id: "local/run",
     workspace: "local",
     clientId: "run",
     appId: String(manifest.id ?? manifest.name ?? basename(app.folder)),
     manifest,
-    spec,
-    stage,
-    entryPoint,
+    ...parts,
     entryPointOptional: false,
     source: createFolderSource(app.folder),
     serverUrl: "",
     token: undefined,
     disableSsl: false,
     limits: limitsOf(manifest, NO_LIMITS),
-    env: environmentOf(manifest.env, "env"),
-    argv: [entryPoint ?? "", ...passed],
+    argv: [parts.entryPoint ?? "", ...passed],
     timeout: seconds === undefined ? Infinity : seconds * 1000,
+  };
+}
+
+/** The parts of a manifest with one channel instead of all that it and its files name. */
+function withChannel(parts: ManifestParts, channel: string | undefined): ManifestParts {
+  if (channel === undefined) return parts;
+  const exchange = (spec: EnvironmentSpec) =>
+    spec.channels.length === 0 ? spec : { ...spec, channels: spec.channels.slice(0, 1) };
+  const { spec, readSpec } = parts;
+  return {
+    ...parts,
+    // The manifest's own channels are that one already, and they are the first.
+    spec: exchange(spec),
+    ...(readSpec === undefined
+      ? {}
+      : { readSpec: async (read: ReadFile) => exchange(await readSpec(read)) }),
   };
 }
 

@@ -10,7 +10,7 @@ import type { AccessRules } from "../worker/access.ts";
 import { workerMethods } from "../worker/methods.ts";
 import { SUPPORTED_TYPES } from "../worker/start_request.ts";
 import { VERSION } from "../version.ts";
-import { assemble, type Assembly, passedVariables } from "./assemble.ts";
+import { assemble, type Assembly } from "./assemble.ts";
 import type { CommandContext } from "./command.ts";
 import { readSettings, type StartSettings } from "./start_settings.ts";
 
@@ -36,9 +36,12 @@ export async function start(args: readonly string[], context: CommandContext): P
   await using _status = serveStatus(settings, metrics, parts, log);
   await using assembly = parts.assembly = await assemble({
     cacheDir: settings.cacheDir,
+    manager: settings.manager,
+    cacheLimits: settings.cacheLimits,
     workingDir: settings.workingDir,
     maxSessions: settings.maxSessions,
-    passedVariables: passedVariables(context.environment),
+    environment: context.environment,
+    isolation: { mode: settings.isolation, hidden: settings.secretFiles },
     observe: (environments) => observeEnvironments(environments, { metrics }),
     log,
   });
@@ -57,6 +60,7 @@ export async function start(args: readonly string[], context: CommandContext): P
       token: settings.token,
       disableSsl: settings.disableSsl,
       limits: settings.limits,
+      policy: settings.policy,
       onShutdown: () => stopping.resolve("shutdown"),
     }),
     { log, metrics },

@@ -1,10 +1,16 @@
 /** Settings of `start`, from flags and environment variables, checked. */
+import { resolve } from "@std/path";
+import type { CacheLimits } from "../environments/limits.ts";
+import { parsePolicy, type SpecPolicy } from "../environments/policy.ts";
 import { messageOf } from "../errors.ts";
+import type { IsolationMode } from "../interpreter/options.ts";
 import { addSecret, type LogFormat } from "../log.ts";
 import { defaultClientId } from "../service/connection.ts";
 import { parsePositive, parseSize, type SessionLimits } from "../worker/session_limits.ts";
 import { defaultCacheDir, directoryOption } from "./assemble.ts";
-import { readOptions, START_OPTIONS, usage } from "./options.ts";
+import { readCacheLimits } from "./cache_limits.ts";
+import { type ManagerSettings, readManagerSettings } from "./manager_settings.ts";
+import { isolationOption, readOptions, START_OPTIONS, usage } from "./options.ts";
 
 /** Settings of the worker, checked. */
 export interface StartSettings {
@@ -15,6 +21,8 @@ export interface StartSettings {
   clientId: string;
   visibility: "public" | "protected";
   cacheDir: string;
+  cacheLimits: CacheLimits;
+  manager: ManagerSettings;
   workingDir: string | undefined;
   authorizedWorkspaces: readonly string[] | undefined;
   useLocalUrl: boolean | string;
@@ -22,6 +30,11 @@ export interface StartSettings {
   verbose: boolean;
   maxSessions: number | undefined;
   limits: SessionLimits;
+  isolation: IsolationMode;
+  /** What manifests may use of this machine. */
+  policy: SpecPolicy;
+  /** Files that sessions must not read. */
+  secretFiles: readonly string[];
   /** Time between questions whether the server is there (milliseconds). */
   heartbeat: number | undefined;
   /** Time without a server after which the worker exits (milliseconds). */
@@ -46,7 +59,8 @@ export async function readSettings(
     throw usage(`--server-url must be an http or https address, received ${serverUrl}`);
   }
   const workspace = text("workspace") ?? required("workspace");
-  const token = await readToken(text("token"), text("token-file"));
+  const tokenFile = text("token-file");
+  const token = await readToken(text("token"), tokenFile);
   addSecret(token);
   const visibility = text("visibility") ?? "protected";
   if (visibility !== "public" && visibility !== "protected") {
@@ -68,14 +82,19 @@ export async function readSettings(
     clientId,
     visibility,
     cacheDir: cacheDir ? directoryOption(cacheDir, environment) : defaultCacheDir(environment),
+    cacheLimits: readCacheLimits(text),
+    manager: readManagerSettings(values),
     workingDir: workingDir ? directoryOption(workingDir, environment) : undefined,
     authorizedWorkspaces: text("authorized-workspaces")?.split(",").map((name) => name.trim())
       .filter((name) => name !== ""),
+    policy: parsePolicy(text("allow-file-channels"), text("allow-environment")),
     useLocalUrl: local === "true" ? true : local === "false" ? false : local,
     disableSsl: values["disable-ssl"] === true,
     verbose: values.verbose === true,
     maxSessions: positive("max-sessions", text("max-sessions")),
     limits: readLimits(text),
+    isolation: isolationOption(text("isolation")),
+    secretFiles: tokenFile === undefined ? [] : [resolve(tokenFile)],
     heartbeat: milliseconds("heartbeat", text("heartbeat")),
     reconnectTimeout: milliseconds("reconnect-timeout", text("reconnect-timeout")),
     logFormat: readLogFormat(text("log-format")),

@@ -1,15 +1,21 @@
-/** One build of an environment, from nothing to ready. Whoever calls holds the environment's exclusive lock. */
+/** One build of an environment, from nothing to ready. Whoever calls holds the exclusive lock of its place. */
 import { join } from "@std/path";
 import { ensureDir } from "@std/fs";
+import { messageOf } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import { cancelledError } from "../managers/errors.ts";
-import type { LineSink, Manager } from "../managers/manager.ts";
+import type { LineSink, Manager, ManagerIdentity } from "../managers/manager.ts";
 import type { ProgressSink } from "../progress.ts";
+import { VERSION } from "../version.ts";
+import { BuildLog } from "./build_log.ts";
+import { exportEnvironment } from "./export.ts";
 import { writeDurably } from "./files.ts";
 import { makeFontCache } from "./font_cache.ts";
 import type { CacheLayout } from "./layout.ts";
 import { FileLock } from "./lock.ts";
+import { type PythonFacts, writeMarker } from "./marker.ts";
 import { type EnvironmentMeta, writeMeta } from "./meta.ts";
+import { freeze, listDistributions, readRecords } from "./record.ts";
 import type { EnvironmentSpec } from "./spec.ts";
 import type { Trash } from "./trash.ts";
 import { probePython, verifyPackages } from "./verify.ts";
@@ -17,7 +23,8 @@ import { probePython, verifyPackages } from "./verify.ts";
 /** What a build needs. */
 export interface BuildRequest {
   readonly spec: EnvironmentSpec;
-  readonly key: string;
+  /** Where the environment is made. */
+  readonly place: string;
   readonly layout: CacheLayout;
   readonly manager: Manager;
   readonly trash: Trash;
@@ -31,69 +38,99 @@ export interface BuildRequest {
   readonly onLine: LineSink;
 }
 
+/** What was built. */
+interface Installed {
+  readonly manager: ManagerIdentity;
+  readonly python: PythonFacts;
+  readonly pip: readonly string[];
+}
+
 /**
- * Builds an environment and marks it ready. When it fails or is cancelled nothing of it is left.
+ * Builds an environment and marks it ready. When it fails or is cancelled nothing of it is left but the log.
  *
  * @throws WorkerError what the manager or pip said, or `environment_cancelled`
  */
-export async function buildEnvironment(request: BuildRequest): Promise<EnvironmentMeta> {
-  const { key, layout, trash, log, now, signal } = request;
+export async function buildEnvironment(request: BuildRequest): Promise<void> {
+  const { place, layout, trash, log, now, signal } = request;
   const started = now();
-  const prefix = layout.prefix(key);
+  const prefix = layout.prefix(place);
+  const printed = new BuildLog();
+  const onLine: LineSink = (line) => {
+    printed.add(line);
+    request.onLine(line);
+  };
   // What a killed build left: both families would take part of it for their own.
   await trash.discard(prefix);
   try {
-    log.info("building environment", { key, packages: request.spec.packages });
-    const { python, packages } = await install(request, prefix);
+    log.info("building environment", { key: place, packages: request.spec.packages });
+    const { manager, python, pip } = await install({ ...request, onLine }, prefix);
     signal.throwIfAborted();
+    const { variables: _, ...spec } = request.spec;
     const meta: EnvironmentMeta = {
       schema: 1,
-      key,
-      spec: request.spec,
+      key: place,
+      spec,
       created: new Date(now()).toISOString(),
-      manager: { kind: request.manager.kind, version: request.manager.version },
-      python,
-      packages,
+      manager: { kind: manager.kind, version: manager.version },
+      worker: VERSION,
+      platform: `${Deno.build.os}-${Deno.build.arch}`,
+      python: python.version,
+      packages: await readRecords(prefix),
+      pip,
       buildMs: Math.round(now() - started),
     };
-    await writeMeta(layout.meta(key), meta);
-    await writeDurably(layout.ready(key), JSON.stringify({ key, python }) + "\n");
-    log.info("environment is ready", { key, python, ms: meta.buildMs });
-    return meta;
+    await record(request, meta);
+    await printed.write(layout.log(place));
+    await writeMarker(layout, place, python);
+    log.info("environment is ready", { key: place, python: python.version, ms: meta.buildMs });
   } catch (error) {
     await trash.discard(prefix).catch((reason) => {
-      log.warning("cannot remove a failed environment", { key, reason });
+      log.warning("cannot remove a failed environment", { key: place, reason });
     });
     // Whatever breaks in the course of a cancel is the cancel's doing.
-    throw signal.aborted ? cancelledError() : error;
+    if (signal.aborted) throw cancelledError();
+    printed.add(messageOf(error));
+    await printed.write(layout.log(place)).catch(() => {});
+    throw error;
   }
 }
 
-async function install(
-  request: BuildRequest,
-  prefix: string,
-): Promise<{ python: string; packages: EnvironmentMeta["packages"] }> {
+/** Writes down what was built, for people and for building it again. */
+async function record({ layout, place, now, log }: BuildRequest, meta: EnvironmentMeta) {
+  await writeMeta(layout.meta(place), meta);
+  const time = new Date(now());
+  await Deno.utime(layout.meta(place), time, time);
+  try {
+    await writeDurably(layout.explicit(place), exportEnvironment(meta, "explicit"));
+  } catch (error) {
+    log.debug("no list of packages", { key: place, reason: messageOf(error) });
+  }
+}
+
+async function install(request: BuildRequest, prefix: string): Promise<Installed> {
   const { spec, layout, manager, signal, onProgress, onLine } = request;
   await ensureDir(layout.packages);
+  let builder: ManagerIdentity;
   {
     // conda damages a package cache that two processes write to, and mamba 1.5 does too.
-    using _lock = await FileLock.exclusive(layout.packagesLock, {
+    using _lock = await FileLock.wait(layout.packagesLock, "exclusive", {
       signal,
       onWait: () => {
         const message = "Waiting for another environment that is being built";
         onProgress({ type: "info", message, phase: "wait" });
       },
     });
-    const count = spec.packages.length === 1 ? "1 spec" : `${spec.packages.length} specs`;
-    onProgress({
-      type: "info",
-      message: `Installing packages with ${manager.kind} (${count})`,
-      phase: "solve",
-    });
-    await manager.create({
+    const what = spec.explicit?.length
+      ? counted(spec.explicit.length, "package") + " of a lock file"
+      : counted(spec.packages.length, "spec");
+    const message = `Installing packages with ${manager.kind} (${what})`;
+    onProgress({ type: "info", message, phase: "solve" });
+    builder = await manager.create({
       prefix,
       channels: spec.channels,
       packages: spec.packages,
+      ...(spec.explicit?.length ? { explicit: spec.explicit } : {}),
+      ...(spec.channelPriority === undefined ? {} : { channelPriority: spec.channelPriority }),
       packageCache: layout.packages,
       rootPrefix: join(layout.runtime, "root"),
       onProgress,
@@ -102,14 +139,18 @@ async function install(
     });
   }
   // Before pip, which would hide what is wrong behind messages of its own.
-  const packages = await verifyPackages(prefix, spec, manager);
+  await verifyPackages(prefix, spec, manager);
+  let before: Set<string> | undefined;
   if (spec.pip.length > 0) {
-    const count = spec.pip.length === 1 ? "1 requirement" : `${spec.pip.length} requirements`;
-    onProgress({ type: "info", message: `Installing packages with pip (${count})`, phase: "pip" });
+    before = await listDistributions(prefix);
+    const message = `Installing packages with pip (${counted(spec.pip.length, "requirement")})`;
+    onProgress({ type: "info", message, phase: "pip" });
+    using _lock = await FileLock.wait(layout.pipLock, "shared", { signal });
     await ensureDir(layout.pip);
     await manager.installPip({
       prefix,
       requirements: spec.pip,
+      ...(spec.pipOptions === undefined ? {} : { options: spec.pipOptions }),
       cacheDirectory: layout.pip,
       onProgress,
       onLine,
@@ -119,5 +160,13 @@ async function install(
   // After pip, which may break what worked.
   const python = await probePython(prefix, manager, signal);
   await makeFontCache(prefix, manager, request.log, signal);
-  return { python, packages };
+  return {
+    manager: builder,
+    python,
+    pip: before === undefined ? [] : await freeze(prefix, before),
+  };
+}
+
+function counted(count: number, thing: string): string {
+  return `${count} ${thing}${count === 1 ? "" : "s"}`;
 }

@@ -2,6 +2,12 @@
 import { dirname } from "@std/path";
 import { WorkerError } from "../errors.ts";
 
+/** Whether something failed because nothing may be written there. */
+export function isReadOnly(error: unknown): boolean {
+  return error instanceof Deno.errors.PermissionDenied || error instanceof Deno.errors.NotCapable ||
+    (error instanceof Error && "code" in error && error.code === "EROFS");
+}
+
 /** The error to report when the cache directory itself cannot be used; other errors are returned as they are. */
 export function asCacheError(error: unknown): unknown {
   if (!(error instanceof Error) || error instanceof WorkerError) return error;
@@ -10,10 +16,7 @@ export function asCacheError(error: unknown): unknown {
   if (code === "ENOSPC" || code === "EDQUOT") {
     return new WorkerError("disk_full", message, { cause: error });
   }
-  if (
-    error instanceof Deno.errors.PermissionDenied || error instanceof Deno.errors.NotCapable ||
-    code === "EROFS" || code === "ENOTDIR"
-  ) {
+  if (isReadOnly(error) || code === "ENOTDIR") {
     return new WorkerError("cache_not_writable", message, { cause: error });
   }
   return error;

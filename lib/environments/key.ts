@@ -16,6 +16,8 @@ export interface KeyOptions {
   readonly root: string;
   /** @default this machine's */
   readonly platform?: string;
+  /** Whether the manager honours the operator's own configuration, which can name other servers. @default false */
+  readonly usesConfiguration?: boolean;
 }
 
 /** The key of a spec: 16 hexadecimal digits, also the name of its directory. */
@@ -31,8 +33,14 @@ export async function environmentKey(
     // Order is priority.
     ["channels", spec.channels],
     ["packages", [...spec.packages].sort()],
+    ["channelPriority", spec.channelPriority ?? null],
+    ["explicit", spec.explicit ?? []],
     // pip installs in order.
     ["pip", spec.pip],
+    ["pipOptions", spec.pipOptions ?? []],
+    ["configuration", options.usesConfiguration ?? false],
+    ["existing", spec.existing ?? null],
+    // Variables are not here: they change sessions and nothing on disk.
   ]);
   const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(content));
   return new Uint8Array(digest).toHex().slice(0, 16);

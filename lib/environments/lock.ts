@@ -5,6 +5,7 @@
  * a blocked wait could not be cancelled. Two locks of one process exclude each other like those of two.
  */
 import { delay } from "../delay.ts";
+import { isReadOnly } from "./files.ts";
 
 /** The longest pause between two tries, in milliseconds. */
 const MAX_PAUSE_MS = 100;
@@ -17,9 +18,9 @@ export class FileLock {
     this.#file = file;
   }
 
-  /** Takes a lock if it is free at this moment. */
+  /** Takes a lock if it is free at this moment. A shared one can be had of a file that is read-only. */
   static async try(path: string, mode: "shared" | "exclusive"): Promise<FileLock | undefined> {
-    const file = await Deno.open(path, { read: true, write: true, create: true });
+    const file = await open(path, mode);
     try {
       if (await file.tryLock(mode === "exclusive")) return new FileLock(file);
     } catch (error) {
@@ -31,18 +32,19 @@ export class FileLock {
   }
 
   /**
-   * Takes an exclusive lock, waiting for it.
+   * Takes a lock, waiting for it.
    *
    * @throws the signal's reason when it fires while waiting
    */
-  static async exclusive(
+  static async wait(
     path: string,
+    mode: "shared" | "exclusive",
     options: { signal?: AbortSignal; onWait?: () => void } = {},
   ): Promise<FileLock> {
     let waited = false;
     for (let pause = 5;; pause = Math.min(pause * 2, MAX_PAUSE_MS)) {
       options.signal?.throwIfAborted();
-      const lock = await FileLock.try(path, "exclusive");
+      const lock = await FileLock.try(path, mode);
       if (lock !== undefined) return lock;
       if (!waited) options.onWait?.();
       waited = true;
@@ -59,5 +61,17 @@ export class FileLock {
 
   [Symbol.dispose](): void {
     this.release();
+  }
+}
+
+async function open(path: string, mode: "shared" | "exclusive"): Promise<Deno.FsFile> {
+  try {
+    return await Deno.open(path, { read: true, write: true, create: true });
+  } catch (error) {
+    if (mode === "exclusive" || !isReadOnly(error)) throw error;
+    // What is not there cannot be used; the error of the first try says why it cannot be made.
+    return await Deno.open(path, { read: true }).catch(() => {
+      throw error;
+    });
   }
 }

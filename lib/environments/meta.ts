@@ -3,29 +3,46 @@ import type { ManagerKind } from "../managers/manager.ts";
 import { writeDurably } from "./files.ts";
 import type { EnvironmentSpec } from "./spec.ts";
 
-/** A package of an environment. */
+/** A conda package of an environment, as the manager wrote it down. */
 export interface PackageRecord {
   readonly name: string;
   readonly version: string;
   readonly build: string;
+  /** Where it came from, without credentials. */
+  readonly url?: string;
+  /** Hexadecimal digits. */
+  readonly md5?: string;
+  /** Hexadecimal digits. */
+  readonly sha256?: string;
 }
 
 /** Facts about an environment. When it was last used is the modification time of the file. */
 export interface EnvironmentMeta {
   readonly schema: 1;
+  /** Name of the environment in the cache. */
   readonly key: string;
+  /** What was asked for, but for the variables: they may be secrets of who asked. */
   readonly spec: EnvironmentSpec;
   /** ISO 8601. */
   readonly created: string;
   readonly manager: { readonly kind: ManagerKind; readonly version: string };
+  /** Version of the worker that built it. */
+  readonly worker: string;
+  /** Such as `linux-x86_64`. */
+  readonly platform: string;
   /** Version of its Python, such as `3.11.7`. */
   readonly python: string;
-  /** Conda packages; pip's are not among them. */
+  /** Conda packages, each after those it depends on; pip's are not among them. */
   readonly packages: readonly PackageRecord[];
+  /** What pip installed, as requirements with exact versions. */
+  readonly pip: readonly string[];
   /** How long the build took, in milliseconds. */
   readonly buildMs: number;
-  /** Sum of the sizes of its files in bytes, hard links counted in full; known a little after the build. */
-  readonly size?: number;
+  /**
+   * Bytes on disk, known a little after the build: `own` has no other links, `shared` is also in the package
+   * cache or other environments.
+   */
+  readonly bytes?: { readonly own: number; readonly shared: number };
 }
 
 /** Writes the facts. */
@@ -39,26 +56,11 @@ export async function readMeta(
 ): Promise<(EnvironmentMeta & { lastUsed: Date | null }) | undefined> {
   try {
     const [text, { mtime }] = await Promise.all([Deno.readTextFile(path), Deno.stat(path)]);
-    return { ...JSON.parse(text) as EnvironmentMeta, lastUsed: mtime };
+    const meta = JSON.parse(text) as EnvironmentMeta | null;
+    if (meta?.schema !== 1 || !Array.isArray(meta.packages)) return undefined;
+    return { ...meta, lastUsed: mtime };
   } catch (error) {
     if (error instanceof Deno.errors.NotFound || error instanceof SyntaxError) return undefined;
     throw error;
   }
-}
-
-/** Sum of the sizes of all files below a directory, in bytes. Stops when the signal fires. */
-export async function directorySize(directory: string, signal?: AbortSignal): Promise<number> {
-  let size = 0;
-  const pending = [directory];
-  for (let path = pending.pop(); path !== undefined; path = pending.pop()) {
-    signal?.throwIfAborted();
-    const stats: Promise<Deno.FileInfo | undefined>[] = [];
-    for await (const entry of Deno.readDir(path)) {
-      const child = `${path}/${entry.name}`;
-      if (entry.isDirectory) pending.push(child);
-      else stats.push(Deno.lstat(child).catch(() => undefined));
-    }
-    for (const stat of await Promise.all(stats)) size += stat?.size ?? 0;
-  }
-  return size;
 }

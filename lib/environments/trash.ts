@@ -1,5 +1,5 @@
 /** Getting rid of directories: out of the way at once, deleted when there is time. */
-import { join } from "@std/path";
+import { dirname, join } from "@std/path";
 import { ensureDir } from "@std/fs";
 import { messageOf } from "../errors.ts";
 import type { Logger } from "../log.ts";
@@ -7,6 +7,24 @@ import { delay } from "../delay.ts";
 
 /** How often deleting is tried; a process that still writes lets it fail. */
 const TRIES = 5;
+
+/** How things begin that could not be moved to the trash because they are on another volume. */
+const BESIDE = ".trash-";
+
+/** Renames; `undefined` when there is nothing. */
+async function move(path: string, target: string): Promise<string | undefined> {
+  try {
+    await Deno.rename(path, target);
+    return target;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
+}
+
+function isOtherFileSystem(error: unknown): boolean {
+  return error instanceof Error && "code" in error && error.code === "EXDEV";
+}
 
 /** A directory of things that are being deleted, on the same file system as what is thrown away. */
 export class Trash {
@@ -21,25 +39,29 @@ export class Trash {
 
   /** Moves something out of the way; it need not exist. It is deleted in the background. */
   async discard(path: string): Promise<void> {
-    const target = join(this.#directory, crypto.randomUUID());
+    const name = crypto.randomUUID();
     await ensureDir(this.#directory);
     try {
-      await Deno.rename(path, target);
+      this.#delete(await move(path, join(this.#directory, name)));
     } catch (error) {
-      if (error instanceof Deno.errors.NotFound) return;
-      throw error;
+      if (!isOtherFileSystem(error)) throw error;
+      // A volume may be mounted on what it is in.
+      this.#delete(await move(path, join(dirname(path), `${BESIDE}${name}`)));
     }
-    this.#delete(target);
   }
 
-  /** Starts to delete what earlier processes threw away. */
-  async empty(): Promise<void> {
-    try {
-      for await (const entry of Deno.readDir(this.#directory)) {
-        this.#delete(join(this.#directory, entry.name));
+  /** Starts to delete what earlier processes threw away; of directories on other volumes, too. */
+  async empty(...others: readonly string[]): Promise<void> {
+    for (const directory of [this.#directory, ...others]) {
+      try {
+        for await (const { name } of Deno.readDir(directory)) {
+          if (directory === this.#directory || name.startsWith(BESIDE)) {
+            this.#delete(join(directory, name));
+          }
+        }
+      } catch (error) {
+        if (!(error instanceof Deno.errors.NotFound)) throw error;
       }
-    } catch (error) {
-      if (!(error instanceof Deno.errors.NotFound)) throw error;
     }
   }
 
@@ -48,7 +70,8 @@ export class Trash {
     await Promise.all(this.#deletions);
   }
 
-  #delete(path: string): void {
+  #delete(path: string | undefined): void {
+    if (path === undefined) return;
     const deletion = this.#remove(path).finally(() => this.#deletions.delete(deletion));
     this.#deletions.add(deletion);
   }

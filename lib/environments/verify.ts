@@ -6,26 +6,21 @@ import { join } from "@std/path";
 import { WorkerError } from "../errors.ts";
 import type { Manager } from "../managers/manager.ts";
 import { cancelledError, redactOutput } from "../managers/errors.ts";
-import type { PackageRecord } from "./meta.ts";
+import type { PythonFacts } from "./marker.ts";
+import { parsePackageUrl } from "./package_url.ts";
 import { type EnvironmentSpec, packageNames } from "./spec.ts";
 
-const PROBE =
-  "import sys, encodings, json; print('python', '.'.join(map(str, sys.version_info[:3])))";
+const PROBE = "import sys, encodings, json, sysconfig; " +
+  "print('python', '.'.join(map(str, sys.version_info[:3])), sysconfig.get_path('purelib'))";
 
-/** The packages a prefix has records of, from the names of the records. */
-export async function readPackages(prefix: string): Promise<PackageRecord[]> {
-  const records: PackageRecord[] = [];
-  try {
-    for await (const entry of Deno.readDir(join(prefix, "conda-meta"))) {
-      const match = /^(.+)-([^-]+)-([^-]+)\.json$/.exec(entry.name);
-      const [, name, version, build] = match ?? [];
-      if (name === undefined || version === undefined || build === undefined) continue;
-      records.push({ name: name.toLowerCase(), version, build });
-    }
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
+/** Package, version and build of the packages a prefix has records of, by the names of the records. */
+async function readPackageNames(prefix: string): Promise<Map<string, string>> {
+  const packages = new Map<string, string>();
+  for await (const entry of Deno.readDir(join(prefix, "conda-meta"))) {
+    const [, name, build] = /^(.+)-([^-]+-[^-]+)\.json$/.exec(entry.name) ?? [];
+    if (name !== undefined && build !== undefined) packages.set(name.toLowerCase(), build);
   }
-  return records.sort((a, b) => a.name < b.name ? -1 : 1);
+  return packages;
 }
 
 function incomplete(manager: Manager, reason: string, tail: readonly string[] = []): WorkerError {
@@ -40,7 +35,7 @@ function incomplete(manager: Manager, reason: string, tail: readonly string[] = 
 }
 
 /**
- * Checks that the manager has finished and that every package asked for is there; returns all packages.
+ * Checks that the manager has finished and that every package asked for is there.
  *
  * @throws WorkerError `environment_failed` that says what is missing
  */
@@ -48,24 +43,26 @@ export async function verifyPackages(
   prefix: string,
   spec: EnvironmentSpec,
   manager: Manager,
-): Promise<PackageRecord[]> {
+): Promise<void> {
   // Created empty when the manager starts, and written when everything else is done.
   const history = await Deno.stat(join(prefix, "conda-meta", "history")).catch(() => undefined);
   if (history === undefined) throw incomplete(manager, "there is no environment");
   if (history.size === 0) {
     throw incomplete(manager, "the installation was not finished (its history is empty)");
   }
-  const packages = await readPackages(prefix);
-  const names = new Set(packages.map((record) => record.name));
-  const missing = packageNames(spec).filter((name) => !names.has(name));
+  const packages = await readPackageNames(prefix);
+  const missing = spec.explicit === undefined || spec.explicit.length === 0
+    ? packageNames(spec).filter((name) => !packages.has(name))
+    : spec.explicit.map(parsePackageUrl)
+      .filter(({ name, version, build }) => packages.get(name) !== `${version}-${build}`)
+      .map(({ name, version, build }) => `${name}-${version}-${build}`);
   if (missing.length > 0) {
     throw incomplete(manager, `these packages are missing: ${missing.join(", ")}`);
   }
-  return packages;
 }
 
 /**
- * Runs the environment's Python once and returns its version, such as `3.11.7`.
+ * Runs the environment's Python once.
  *
  * @throws WorkerError `environment_failed` when it does not run, `environment_cancelled`
  */
@@ -73,17 +70,19 @@ export async function probePython(
   prefix: string,
   manager: Manager,
   signal?: AbortSignal,
-): Promise<string> {
+): Promise<PythonFacts> {
   const probe = await manager.execute(
     prefix,
     ["python", "-I", "-c", PROBE],
     signal === undefined ? {} : { signal },
   );
   if (probe.cancelled) throw cancelledError();
-  const version = probe.stdout.map((line) => /^python (\d+\.\d+\.\d+)$/.exec(line.trim())?.[1])
-    .find((found) => found !== undefined);
-  if (probe.code !== 0 || version === undefined) {
+  const [, version, site] = probe.stdout
+    .map((line) => /^python (\d+\.\d+\.\d+) (.+)$/.exec(line.trim()))
+    .find((found) => found !== null) ?? [];
+  if (probe.code !== 0 || version === undefined || site === undefined) {
     throw incomplete(manager, `its Python does not run (exit code ${probe.code})`, probe.tail);
   }
-  return version;
+  const path = site.startsWith(`${prefix}/`) ? site.slice(prefix.length + 1) : undefined;
+  return { version, site: path };
 }

@@ -76,9 +76,17 @@ function timeoutMessage(milliseconds: number): string {
   return `The cell was interrupted after ${milliseconds / 1000} seconds`;
 }
 
+const HINTS: Readonly<Record<string, string>> = {
+  SIGKILL: "out of memory, or killed from outside",
+  SIGXCPU: "its limit of processor time is used up",
+};
+
 /** How a process ended, in words. */
 export function describeExit(exit: Exit): string {
-  return exit.signal === null ? `exit code ${exit.code}` : `signal ${exit.signal}`;
+  if (exit.signal === null) return `exit code ${exit.code}`;
+  if (exit.cause !== undefined) return `signal ${exit.signal}, because ${exit.cause}`;
+  const hint = HINTS[exit.signal];
+  return `signal ${exit.signal}${hint === undefined ? "" : ` (${hint})`}`;
 }
 
 /** The error of a cell whose process ended. */
@@ -99,10 +107,7 @@ export function deathError(
     const evalue = "The session was restarted or stopped while the cell was running";
     return { ename: "DeadKernelError", evalue, traceback: [`DeadKernelError: ${evalue}`] };
   }
-  const hint = exit.signal === "SIGKILL" ? " (out of memory, or killed from outside)" : "";
-  const evalue = `The Python process ended with ${
-    describeExit(exit)
-  }${hint} while the cell was running`;
+  const evalue = `While the cell was running the Python process ended with ${describeExit(exit)}`;
   const tail = lastError.trimEnd();
   return {
     ename: "DeadKernelError",

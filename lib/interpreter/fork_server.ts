@@ -5,12 +5,14 @@
  * (architecture decision 1). When the worker dies the control socket ends, and the fork server kills every
  * session with everything it started.
  */
+import { settledWithin } from "../delay.ts";
 import { messageOf, WorkerError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import type { Manager } from "../managers/manager.ts";
 import { FrameDecoder, FrameWriter, type Header } from "./frames.ts";
 import { close, type Connection, firstFrame, type Switchboard } from "./switchboard.ts";
 import { LineTail } from "./line_tail.ts";
+import type { Resources } from "./resources.ts";
 
 /** How a process ended. */
 export interface Exit {
@@ -18,6 +20,8 @@ export interface Exit {
   readonly code: number | null;
   /** Name of the signal, such as `SIGKILL`; `null` for an ordinary end. */
   readonly signal: string | null;
+  /** Why, when it was not the process's own doing: what happened to its fork server. */
+  readonly cause?: string;
 }
 
 /** What a session and everything below it uses. */
@@ -27,6 +31,14 @@ export interface ProcessUsage {
   /** Memory, shared pages by their share (bytes). */
   memory_bytes: number;
   processes: number;
+}
+
+/** What the kernel offers to isolate processes. */
+export interface Landlock {
+  /** Version of its Landlock; 0 without. */
+  readonly abi: number;
+  /** Why there is none. */
+  readonly reason: string;
 }
 
 /** Signals that can be sent to sessions. */
@@ -63,11 +75,17 @@ interface Pending {
 
 const START_TIMEOUT = 60_000;
 const CLOSE_TIMEOUT = 5_000;
+/** Time the end of a lost fork server is waited for, to tell how it ended (milliseconds). */
+const CAUSE_TIMEOUT = 1_000;
+/** Time the search for what a lost fork server left behind may take (milliseconds). */
+const SWEEP_TIMEOUT = 30_000;
 
 /** A running fork server. */
 export class ForkServer implements AsyncDisposable {
   /** Python's version, such as `3.11.7`. */
   readonly version: string;
+  /** What the kernel offers to isolate sessions. */
+  readonly landlock: Landlock;
   /** Fires when the fork server is gone, and with it all its sessions. */
   readonly gone: AbortSignal;
   readonly #conn: Deno.Conn;
@@ -76,11 +94,13 @@ export class ForkServer implements AsyncDisposable {
   readonly #log: Logger;
   readonly #tail: LineTail;
   readonly #gone: AbortController;
+  readonly #sweep: () => Promise<void>;
   readonly #processes = new Map<string, Pending>();
   readonly #acks = new Map<number, (reply?: Header) => void>();
   readonly #reading: Promise<void>;
   #nextAck = 1;
   #closing = false;
+  #swept = false;
 
   private constructor(
     connection: Connection,
@@ -88,13 +108,16 @@ export class ForkServer implements AsyncDisposable {
     ready: Header,
     child: Deno.ChildProcess,
     tail: LineTail,
+    sweep: () => Promise<void>,
     log: Logger,
   ) {
     this.version = String(ready.version);
+    this.landlock = ready.landlock as Landlock;
     this.#conn = connection.conn;
     this.#writer = new FrameWriter(connection.conn);
     this.#child = child;
     this.#tail = tail;
+    this.#sweep = sweep;
     this.#log = log;
     this.#gone = new AbortController();
     this.gone = this.#gone.signal;
@@ -111,8 +134,10 @@ export class ForkServer implements AsyncDisposable {
     const giveUp = AbortSignal.any(signals);
     const expected = switchboard.expect(token, "server", giveUp);
     expected.catch(() => {});
+    // Everything below the fork server inherits it; the format is that of survivors.py.
+    const mark = `${Deno.pid}-${crypto.randomUUID()}`;
     const child = manager.run(prefix, ["python", "-I", program, switchboard.path], {
-      env: { HYPHA_KERNEL_TOKEN: token },
+      env: { HYPHA_KERNEL_TOKEN: token, HYPHA_KERNEL_ID: mark },
       stdin: "null",
       stdout: "piped",
       stderr: "piped",
@@ -126,8 +151,9 @@ export class ForkServer implements AsyncDisposable {
       connection = await expected;
       const decoder = new FrameDecoder();
       decoder.push(connection.rest);
-      const ready = await firstFrame(connection.conn, decoder, giveUp);
-      return new ForkServer(connection, decoder, ready, child, tail, log);
+      const ready = await firstFrame(connection.conn, decoder, { signal: giveUp });
+      const end = () => sweep(options, mark);
+      return new ForkServer(connection, decoder, ready, child, tail, end, log);
     } catch (error) {
       if (connection !== undefined) close(connection.conn);
       kill(child);
@@ -180,6 +206,13 @@ export class ForkServer implements AsyncDisposable {
     return reply?.usage as ProcessUsage | undefined ?? undefined;
   }
 
+  /** What a session may use of the machine; `undefined` when it has ended. */
+  async resources(id: string): Promise<Resources | undefined> {
+    if (this.gone.aborted) return undefined;
+    const reply = await this.#request({ op: "resources", id });
+    return reply?.resources as Resources | undefined ?? undefined;
+  }
+
   /** Sends a request and waits for its reply; there is none when the fork server, and all sessions, are gone. */
   async #request(header: Header): Promise<Header | undefined> {
     const ack = this.#nextAck++;
@@ -206,16 +239,38 @@ export class ForkServer implements AsyncDisposable {
         if (count === null) break;
         decoder.push(buffer.subarray(0, count));
       }
-    } catch (error) {
-      if (!this.#closing) {
-        this.#log.warning("Lost the fork server", { reason: messageOf(error) });
-      }
+    } catch {
+      // Broken by the end of the process: how it ended is found out below.
     }
-    this.#lost();
+    this.#gone.abort();
+    if (this.#closing) return this.#lost();
+    const cause = await this.#cause();
+    this.#log.error("Lost the fork server of an environment and its sessions", { cause });
+    this.#lost(cause);
+    this.#swept = true;
+    await this.#sweep();
+  }
+
+  /** How the fork server ended, with what it printed last. */
+  async #cause(): Promise<string> {
+    const status = await settledWithin(this.#child.status, CAUSE_TIMEOUT);
+    if (status !== undefined) await this.#tail.finished(100);
+    // The keeper says by which signal; without its word only the manager's own exit code is known.
+    const output = this.#tail.text();
+    const told = /^The fork server was ended by (\S+)$/m.exec(output)?.[1];
+    const how = told !== undefined
+      ? `signal ${told}`
+      : status === undefined
+      ? "no trace"
+      : status.signal !== null
+      ? `signal ${status.signal}`
+      : `exit code ${status.code}`;
+    const last = output.replace(/^The fork server was ended by .*$/m, "").trimEnd().slice(-2000);
+    return `the fork server of its environment ended with ${how}${last === "" ? "" : `\n${last}`}`;
   }
 
   #handle(header: Header): void {
-    if (header.op === "signaled" || header.op === "usage") {
+    if (header.ack !== undefined) {
       this.#acks.get(header.ack as number)?.(header);
       return;
     }
@@ -241,12 +296,15 @@ export class ForkServer implements AsyncDisposable {
     }
   }
 
-  #lost(): void {
-    this.#gone.abort();
+  #lost(cause?: string): void {
     for (const pending of this.#processes.values()) {
       pending.forked.promise.catch(() => {});
       pending.forked.reject(goneError());
-      pending.exited.resolve({ code: null, signal: "SIGKILL" });
+      pending.exited.resolve({
+        code: null,
+        signal: "SIGKILL",
+        ...(cause === undefined ? {} : { cause }),
+      });
     }
     this.#processes.clear();
     for (const ack of this.#acks.values()) ack();
@@ -258,11 +316,35 @@ export class ForkServer implements AsyncDisposable {
     this.#closing = true;
     await this.#writer.send({ op: "shutdown" }).catch(() => {});
     const timer = setTimeout(() => kill(this.#child), CLOSE_TIMEOUT);
-    await this.#child.status;
+    const status = await this.#child.status;
     clearTimeout(timer);
     close(this.#conn);
     await this.#reading;
+    // It was killed while it was being ended.
+    if (!status.success && !this.#swept) await this.#sweep();
     await this.#tail.finished(1000);
+  }
+}
+
+/**
+ * Ends what a lost fork server left behind. Its keeper does so too; this is for the case that both were killed, when
+ * only daemons are left, which can be found by their mark alone.
+ */
+async function sweep({ manager, prefix, program, log }: ForkServerOptions, mark: string) {
+  try {
+    const child = manager.run(prefix, ["python", "-I", program, "--sweep", mark], {
+      stdin: "null",
+      stdout: "piped",
+      stderr: "piped",
+    });
+    const tail = new LineTail(child, log);
+    const timer = setTimeout(() => kill(child), SWEEP_TIMEOUT);
+    const status = await child.status;
+    clearTimeout(timer);
+    await tail.finished(1000);
+    if (!status.success) throw new Error(tail.text() || `exit code ${status.code}`);
+  } catch (error) {
+    log.error("Cannot look for what a fork server left behind", { reason: messageOf(error) });
   }
 }
 

@@ -1,12 +1,15 @@
 /** One session's Python process: runs one cell at a time, interrupts it, and reports its end. */
 import { messageOf, WorkerError } from "../errors.ts";
+import { withinLimit } from "./bundle_limit.ts";
 import { Collector } from "./collector.ts";
 import { deathError, describeExit, Escalation } from "./escalation.ts";
 import type { Exit, ForkedProcess, ForkServer, ProcessUsage } from "./fork_server.ts";
 import { FrameDecoder, FrameWriter, type Header } from "./frames.ts";
 import { Merge, type StreamName } from "./merge.ts";
-import type { ExecuteOptions, InterpreterOptions } from "./options.ts";
-import type { ExecutionError, ExecutionResult } from "./outputs.ts";
+import { isolationRequest, isolationState } from "./isolation.ts";
+import type { ExecuteOptions, InterpreterOptions, IsolationState } from "./options.ts";
+import type { Bundle, ExecutionError, ExecutionResult } from "./outputs.ts";
+import type { Resources } from "./resources.ts";
 import {
   close,
   type Connection,
@@ -19,6 +22,9 @@ import { Utf8Stream } from "./utf8.ts";
 /** After the process has ended its last output is awaited this long (milliseconds). */
 const DRAIN_TIME = 1000;
 const START_TIMEOUT = 30_000;
+/** Characters of what a task displays after its cell. */
+const LATE_LIMIT = 1024 * 1024;
+const REMEMBERED_CELLS = 1000;
 const READ_SIZE = 256 * 1024;
 const ROLES = ["control", "stdout", "stderr"] as const;
 
@@ -33,6 +39,8 @@ interface Running {
 export class Interpreter {
   /** Id of the process. */
   readonly pid: number;
+  /** How it is isolated. */
+  readonly isolation: IsolationState;
   /** Resolves when the process has ended and its last output has been read. */
   readonly exited: Promise<Exit>;
   readonly #server: ForkServer;
@@ -40,7 +48,10 @@ export class Interpreter {
   readonly #control: Deno.Conn;
   readonly #writer: FrameWriter;
   readonly #merge: Merge;
-  readonly #onBackground: (name: StreamName, text: string) => void;
+  readonly #onBackground: NonNullable<InterpreterOptions["onBackground"]>;
+  readonly #onLateDisplay: NonNullable<InterpreterOptions["onLateDisplay"]>;
+  /** Numbers of the last cells that are over; tasks that they made may still put something out. */
+  readonly #counts = new Map<string, number>();
   readonly #decoders: Record<StreamName, Utf8Stream> = {
     stdout: new Utf8Stream(),
     stderr: new Utf8Stream(),
@@ -58,6 +69,8 @@ export class Interpreter {
     { resolve: (value: unknown) => void; reject: (error: Error) => void }
   >();
   #killed = false;
+  /** Whether nothing that could print was left behind by the last cell. */
+  #quiet = false;
 
   private constructor(
     server: ForkServer,
@@ -66,16 +79,19 @@ export class Interpreter {
     process: ForkedProcess,
     connections: readonly [Connection, Connection, Connection],
     decoder: FrameDecoder,
+    ready: Header,
     options: InterpreterOptions,
   ) {
     const [control, stdout, stderr] = connections;
     this.#server = server;
     this.#id = id;
     this.pid = process.pid;
+    this.isolation = isolationState(options.isolation, ready);
     this.#control = control.conn;
     this.#writer = new FrameWriter(control.conn);
     this.#conns = [control.conn, stdout.conn, stderr.conn];
     this.#onBackground = options.onBackground ?? (() => {});
+    this.#onLateDisplay = options.onLateDisplay ?? (() => {});
     this.#merge = new Merge(nonce, {
       bytes: (name, owner, bytes) => this.#takeBytes(name, owner, bytes),
       control: (frame) => this.#takeControl(frame),
@@ -88,7 +104,7 @@ export class Interpreter {
     this.exited = this.#awaitExit(process);
   }
 
-  /** Forks a session and waits until it is ready. Throws `interpreter_failed`. */
+  /** Forks a session and waits until it is ready. Throws `interpreter_failed` or `isolation_unavailable`. */
   static async start(
     server: ForkServer,
     switchboard: Switchboard,
@@ -112,13 +128,14 @@ export class Interpreter {
         variables: options.variables ?? {},
         argv: options.argv ?? [""],
         limits: options.limits ?? {},
+        ...isolationRequest(options.isolation, server.landlock),
         ...(options.overlay === undefined ? {} : { overlay: options.overlay }),
       });
       process.exited.then((exit) => ended.abort(new Error(`it ended with ${describeExit(exit)}`)));
       const [control, stdout, stderr] = await connections;
       const decoder = new FrameDecoder();
       decoder.push(control!.rest);
-      await firstFrame(control!.conn, decoder, giveUp);
+      const ready = await firstFrame(control!.conn, decoder, { signal: giveUp });
       return new Interpreter(
         server,
         id,
@@ -126,6 +143,7 @@ export class Interpreter {
         process,
         [control!, stdout!, stderr!],
         decoder,
+        ready,
         options,
       );
     } catch (error) {
@@ -153,6 +171,16 @@ export class Interpreter {
   /** What the process and everything below it uses now; `undefined` when it has ended. */
   async usage(): Promise<ProcessUsage | undefined> {
     return this.#exit === undefined ? await this.#server.usage(this.#id) : undefined;
+  }
+
+  /** What of the machine the process may use; `undefined` when it has ended. */
+  async resources(): Promise<Resources | undefined> {
+    return this.#exit === undefined ? await this.#server.resources(this.#id) : undefined;
+  }
+
+  /** What was last written to the error stream: since the last cell began, at most 2000 characters. */
+  get lastError(): string {
+    return this.#lastError;
   }
 
   /** How the process ended, when it has. */
@@ -188,10 +216,12 @@ export class Interpreter {
     try {
       if (this.#exit !== undefined) running.done.resolve(undefined);
       else {
+        if (this.#quiet) this.#merge.begin(cell);
         this.#writer.send({
           op: "execute",
           cell,
           code,
+          counted: this.#quiet,
           ...(options.filename === undefined ? {} : { filename: options.filename }),
           silent: options.silent ?? false,
           store_history: options.storeHistory ?? true,
@@ -302,6 +332,9 @@ export class Interpreter {
     try {
       for (;;) {
         for (let frame = decoder.next(); frame !== undefined; frame = decoder.next()) {
+          if (frame.blob.length > 0) {
+            frame.header.result = JSON.parse(new TextDecoder().decode(frame.blob));
+          }
           this.#merge.control(frame.header);
         }
         const count = await this.#control.read(buffer);
@@ -342,7 +375,7 @@ export class Interpreter {
     if (running !== undefined && owner === running.cell) running.collector.bytes(name, bytes);
     else {
       const text = this.#decoders[name].push(bytes);
-      if (text !== "") this.#onBackground(name, text);
+      if (text !== "") this.#onBackground(name, text, this.#counts.get(owner));
     }
   }
 
@@ -354,10 +387,35 @@ export class Interpreter {
       return;
     }
     const running = this.#running;
-    if (running === undefined || frame.cell !== running.cell) return;
-    if (frame.op === "done") running.done.resolve(frame);
+    if (running === undefined || frame.cell !== running.cell) {
+      this.#takeLate(frame);
+      return;
+    }
+    if (frame.op === "done") {
+      if (frame.result !== undefined) running.collector.control(frame.result as Header);
+      this.#quiet = frame.quiet === true;
+      this.#remember(running.cell, frame.execution_count);
+      running.done.resolve(frame);
+    }
     else if (frame.op === "input") this.#askClient(running, frame);
     else running.collector.control(frame);
+  }
+
+  /** What a task shows after its cell; updates change nothing, since results are not changed any more. */
+  #takeLate(frame: Header): void {
+    if (frame.op !== "display" || frame.update === true) return;
+    const { data } = withinLimit(frame.data as Bundle, LATE_LIMIT);
+    const metadata = (frame.metadata ?? {}) as Bundle;
+    const cell = this.#counts.get(String(frame.cell));
+    this.#onLateDisplay({ type: "display_data", data, metadata }, cell);
+  }
+
+  #remember(cell: string, count: unknown): void {
+    this.#counts.set(cell, Number(count));
+    for (const [oldest] of this.#counts) {
+      if (this.#counts.size <= REMEMBERED_CELLS) break;
+      this.#counts.delete(oldest);
+    }
   }
 
   /** Passes a question of `input()` to the client of the cell, and its answer back. */

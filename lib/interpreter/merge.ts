@@ -80,6 +80,17 @@ export class Merge {
     return new Promise((resolve) => stream.resume = resolve);
   }
 
+  /**
+   * What arrives from now on belongs to a cell, until a mark says otherwise. For a cell that is preceded by
+   * nothing that could print: else its first mark says where its output begins.
+   */
+  begin(owner: string): void {
+    for (const stream of Object.values(this.#streams)) {
+      // Behind a mark that is passed later another owner is named, and the session puts a mark of its own.
+      if (stream.mark === undefined) stream.owner = owner;
+    }
+  }
+
   /** Adds a control frame. Frames that name no mark are passed on at once. */
   control(frame: Header): void {
     const after = frame.after;

@@ -1,6 +1,39 @@
 /** What an interpreter is started with, and what a cell is run with. */
 import type { StreamName } from "./merge.ts";
-import type { LiveOutput } from "./outputs.ts";
+import type { DisplayData, LiveOutput } from "./outputs.ts";
+
+/**
+ * Whether sessions are kept from each other and from the worker: `auto` as far as the kernel can do it, `required`
+ * refuses to start sessions where it cannot, `off` leaves them all rights of the worker's user.
+ */
+export type IsolationMode = "auto" | "required" | "off";
+
+/** All modes. */
+export const ISOLATION_MODES: readonly IsolationMode[] = ["auto", "required", "off"];
+
+/** From what a session's process is kept. What it means: `python/hypha_kernel/isolation.py`. Absolute paths. */
+export interface IsolationOptions {
+  mode: IsolationMode;
+  /** The directory that holds the directories of all sessions: out of reach but for what is `writable`. */
+  sessions: string;
+  /** What may be neither read nor written: files and directories. */
+  hidden: readonly string[];
+  /** Where it may write beside temporary space: its own directory. */
+  writable: readonly string[];
+}
+
+/** How a session's process is isolated, in the form users see. */
+export interface IsolationState {
+  mode: IsolationMode;
+  /** Version of the kernel's Landlock; 0 without. */
+  landlock_abi: number;
+  /** Whether the process is restricted to its own files. */
+  restricted: boolean;
+  /** Whether it can signal only what it has started; Landlock 6 and newer. */
+  signals_scoped: boolean;
+  /** Why it is not restricted although it was asked for. */
+  reason: string | null;
+}
 
 /** What a session's process is started with. */
 export interface InterpreterOptions {
@@ -19,8 +52,15 @@ export interface InterpreterOptions {
   argv?: readonly string[];
   /** Limits the process sets on itself: bytes, seconds, counts. */
   limits?: Readonly<Record<string, number>>;
-  /** Text that belongs to no running cell: background threads, tasks, processes. Must not block. */
-  onBackground?: (name: StreamName, text: string) => void;
+  /** Keeps the process from the files and processes of others. @default it may do all that the worker's user may */
+  isolation?: IsolationOptions;
+  /**
+   * Text that belongs to no running cell: background threads, tasks, processes. `cell` is the number of the cell
+   * (its `execution_count`) that made the task which writes, where that is known. Must not block.
+   */
+  onBackground?: (name: StreamName, text: string, cell?: number) => void;
+  /** What a task displays when the cell that made it is over. `cell` as above. Must not block. */
+  onLateDisplay?: (display: DisplayData, cell?: number) => void;
 }
 
 /** One cell to run. */

@@ -16,6 +16,13 @@ export interface Connection {
 
 /** Longest time between connecting and saying who one is (milliseconds). */
 const HELLO_TIMEOUT = 10_000;
+/**
+ * Connections that may be silent at once. Whoever may run code may connect, so there has to be a bound; Python says
+ * at once who it is, so the oldest silent one is the one to close.
+ */
+const MAX_SILENT = 512;
+/** Longest first frame (bytes): it names a token and a role. */
+const MAX_HELLO = 4096;
 
 /** Whether the path of a socket in a directory is short enough: the system allows 107 bytes. */
 export function socketFits(directory: string): boolean {
@@ -83,6 +90,11 @@ export class Switchboard implements AsyncDisposable {
         await delay(100);
         continue;
       }
+      for (const oldest of this.#greeting) {
+        if (this.#greeting.size < MAX_SILENT) break;
+        this.#greeting.delete(oldest);
+        close(oldest);
+      }
       this.#greeting.add(conn);
       this.#greet(conn).catch((error) => {
         if (!this.#closed) {
@@ -99,7 +111,7 @@ export class Switchboard implements AsyncDisposable {
     const timer = setTimeout(() => close(conn), HELLO_TIMEOUT);
     try {
       const decoder = new FrameDecoder();
-      const header = await firstFrame(conn, decoder);
+      const header = await firstFrame(conn, decoder, { limit: MAX_HELLO });
       const taker = this.#expected.get(`${header.token}/${header.role}`);
       if (taker === undefined) throw new Error("nobody expects it");
       taker({ conn, rest: decoder.rest() });
@@ -147,24 +159,35 @@ export async function remainingText({ conn, rest }: Connection): Promise<string>
   return text.trimEnd();
 }
 
+/** Options of {@linkcode firstFrame}. */
+export interface FirstFrameOptions {
+  /** Closes the connection. */
+  signal?: AbortSignal;
+  /** Bytes that may arrive before the frame is complete. @default no limit but that of frames */
+  limit?: number;
+}
+
 /** Waits for the first frame on a connection; closes it when the signal fires. */
 export async function firstFrame(
   conn: Deno.Conn,
   decoder: FrameDecoder,
-  signal?: AbortSignal,
+  { signal, limit = Infinity }: FirstFrameOptions = {},
 ): Promise<Header> {
   const stop = () => close(conn);
   signal?.addEventListener("abort", stop, { once: true });
   try {
     const buffer = new Uint8Array(4096);
+    let received = 0;
     for (;;) {
       const frame = decoder.next();
       if (frame !== undefined) return frame.header;
+      if (received > limit) throw new Error("its first frame is too long");
       const count = await conn.read(buffer).catch((error) => {
         throw signal?.aborted ? signal.reason : error;
       });
       if (count === null) throw new Error("it closed the connection");
       decoder.push(buffer.subarray(0, count));
+      received += count;
     }
   } finally {
     signal?.removeEventListener("abort", stop);

@@ -1,7 +1,6 @@
 /** What both families share: directories, running programs, pip. */
 import { dirname, isAbsolute, join } from "@std/path";
 import { ensureDir, exists } from "@std/fs";
-import type { ProgressSink } from "../progress.ts";
 import type {
   CreateRequest,
   ExecuteOptions,
@@ -9,12 +8,15 @@ import type {
   LineSink,
   Manager,
   ManagerFamily,
+  ManagerIdentity,
   ManagerKind,
   PipRequest,
   RunOptions,
   Spawn,
 } from "./manager.ts";
+import { checkArchives, lockFileText } from "./checksums.ts";
 import {
+  configurationVariables,
   createVariables,
   managerVariables,
   pipVariables,
@@ -22,8 +24,29 @@ import {
   withoutLoaderVariables,
 } from "./environment_variables.ts";
 import { createError, pipError, redactOutput } from "./errors.ts";
-import { INITIAL_PROGRESS, pipProgress, type ProgressStep } from "./progress.ts";
+import { CreateProgress } from "./create_progress.ts";
+import { pipProgress, type ProgressStep } from "./progress.ts";
+import { ProgressThrottle } from "./progress_throttle.ts";
 import { supervise } from "./supervise.ts";
+
+/** Name of the lock file in the working directory of a create. */
+export const LOCK_FILE = "lock.txt";
+
+/** How managers are used, whichever they are. */
+export interface ManagerSettings {
+  /** The operator's variables. */
+  readonly env: Variables;
+  /** Absolute path of a directory for scripts, calls and the private home directory. */
+  readonly runtimeDirectory: string;
+  /** Starts programs. */
+  readonly spawn: Spawn;
+  /** Whether the configuration of user and machine counts. */
+  readonly useConfiguration: boolean;
+  /** Variables that look like configuration and are none. */
+  readonly withheld: readonly string[];
+  /** After how many milliseconds without output and work a create or pip is killed. */
+  readonly stallMs: number;
+}
 
 /** What is known of a manager that was found. */
 export interface FoundManager {
@@ -35,33 +58,41 @@ export interface FoundManager {
   readonly path: string;
   /** Its version. */
   readonly version: string;
-  /** The operator's variables. */
-  readonly env: Variables;
-  /** Absolute path of a directory for scripts, calls and the private home directory. */
-  readonly runtimeDirectory: string;
-  /** Starts programs. */
-  readonly spawn: Spawn;
+  readonly settings: ManagerSettings;
 }
 
-/** A manager, but for its command lines. */
+/** A manager, but for its command lines. One call is one try. */
 export abstract class CommandManager implements Manager {
   abstract readonly family: ManagerFamily;
   readonly kind: ManagerKind;
   readonly command: string;
   readonly version: string;
-  readonly #found: FoundManager;
+  readonly usesConfiguration: boolean;
+  readonly #path: string;
+  readonly #settings: ManagerSettings;
   readonly #variables: Record<string, string>;
 
   constructor(found: FoundManager) {
-    this.#found = found;
+    const { settings } = found;
+    this.#path = found.path;
+    this.#settings = settings;
     this.kind = found.kind;
     this.command = found.command;
     this.version = found.version;
-    this.#variables = managerVariables(found.env, join(found.runtimeDirectory, "home"));
+    this.usesConfiguration = settings.useConfiguration;
+    this.#variables = managerVariables(settings.env, join(settings.runtimeDirectory, "home"));
   }
 
   /** Arguments that create an environment, without the program. */
   protected abstract createArguments(request: CreateRequest): string[];
+
+  /** Further variables of a create. */
+  protected createVariables(_request: CreateRequest): Record<string, string> {
+    return {};
+  }
+
+  /** Whether it checks SHA-256 of a lock file. MD5 they all do. */
+  protected abstract get checksSha256(): boolean;
 
   /** Arguments that run a program in an environment, up to where the program's own begin. */
   protected abstract runArguments(prefix: string): string[];
@@ -69,22 +100,49 @@ export abstract class CommandManager implements Manager {
   /** The next step of progress after a line of a create. */
   protected abstract advance(state: ProgressStep["state"], line: string): ProgressStep;
 
-  async create(request: CreateRequest): Promise<void> {
+  async create(request: CreateRequest): Promise<ManagerIdentity> {
     if (!isAbsolute(request.prefix)) {
       throw new TypeError("Cannot create the environment: its path is not absolute");
     }
+    const { explicit = [], packageCache } = request;
+    await using progress = new CreateProgress({
+      advance: (state, line) => this.advance(state, line),
+      packageCache,
+      onProgress: request.onProgress,
+    });
+    await progress.ready();
     const execution = await this.#supervise({
       prefix: await this.#stub(),
-      argv: [this.#found.path, ...this.createArguments(request)],
-      env: createVariables(request.packageCache, request.rootPrefix),
-      onLine: this.#watch(request.onProgress, request.onLine),
+      argv: [this.#path, ...this.createArguments(request)],
+      ...(explicit.length > 0
+        ? { files: { [LOCK_FILE]: lockFileText(explicit, this.checksSha256) } }
+        : {}),
+      env: {
+        ...this.#configuration(),
+        ...createVariables(packageCache, this.#userRoot() ?? request.rootPrefix),
+        ...this.createVariables(request),
+      },
+      onLine: (raw) => {
+        // Errors of the network name the operator's proxy, password and all.
+        const line = redactOutput(raw);
+        request.onLine?.(line);
+        progress.line(line);
+      },
       signal: request.signal,
+      stallMs: this.#settings.stallMs,
     });
-    if (execution.code !== 0 || execution.cancelled) throw createError(this.kind, execution);
+    // Exit code 0 is no proof: mamba 1 keeps it when it fails, and an interrupted mamba 2 too.
+    if (execution.code !== 0 || execution.cancelled || !await isFinished(request.prefix)) {
+      throw createError(this.kind, execution);
+    }
+    if (!this.checksSha256) await checkArchives(this.kind, packageCache, explicit);
+    const { kind, family, version } = this;
+    return { kind, family, version };
   }
 
   async installPip(request: PipRequest): Promise<void> {
-    const { onLine, onProgress } = request;
+    const { onLine } = request;
+    using progress = new ProgressThrottle(request.onProgress);
     const execution = await this.#supervise({
       prefix: request.prefix,
       argv: [
@@ -97,22 +155,26 @@ export abstract class CommandManager implements Manager {
         "--no-warn-script-location",
         "--progress-bar",
         "off",
+        ...request.options ?? [],
         "-r",
         "requirements.txt",
       ],
       files: { "requirements.txt": request.requirements.join("\n") + "\n" },
       env: {
-        ...await pipVariables(this.#found.env, request.cacheDirectory),
+        ...(this.usesConfiguration
+          ? { ...this.#configuration(), PIP_CACHE_DIR: request.cacheDirectory }
+          : await pipVariables(this.#settings.env, request.cacheDirectory)),
         // As root pip advises against itself, which is meant for system Pythons.
         PIP_ROOT_USER_ACTION: "ignore",
       },
       onLine: (raw) => {
         const line = redactOutput(raw);
         onLine?.(line);
-        const progress = pipProgress(line);
-        if (progress !== undefined) onProgress?.(progress);
+        const news = pipProgress(line);
+        if (news !== undefined) progress.tell(news);
       },
       signal: request.signal,
+      stallMs: this.#settings.stallMs,
     });
     if (execution.code !== 0 || execution.cancelled) throw pipError(this.kind, execution);
   }
@@ -129,7 +191,7 @@ export abstract class CommandManager implements Manager {
     if (argv.some((argument) => argument.includes("\n"))) {
       throw new TypeError("Cannot run the program: an argument has a newline");
     }
-    return this.#found.spawn(this.command, {
+    return this.#settings.spawn(this.command, {
       args: [...this.runArguments(prefix), ...argv],
       clearEnv: true,
       env: withoutLoaderVariables({
@@ -151,35 +213,37 @@ export abstract class CommandManager implements Manager {
     files?: Readonly<Record<string, string>>;
     onLine?: LineSink | undefined;
     signal?: AbortSignal | undefined;
+    stallMs?: number;
   }): Promise<Execution> {
-    await ensureDir(join(this.#found.runtimeDirectory, "home"));
+    const { spawn, runtimeDirectory } = this.#settings;
+    await ensureDir(join(runtimeDirectory, "home"));
     return await supervise({
-      spawn: this.#found.spawn,
+      spawn,
       command: this.command,
       wrapper: this.runArguments(call.prefix),
       argv: call.argv,
       env: { ...this.#variables, ...this.#rootPrefix(), ...call.env },
-      runtimeDirectory: this.#found.runtimeDirectory,
+      runtimeDirectory,
       ...(call.files === undefined ? {} : { files: call.files }),
       onLine: call.onLine,
       signal: call.signal,
+      ...(call.stallMs === undefined ? {} : { stallMs: call.stallMs }),
     });
   }
 
   #rootPrefix(): Record<string, string> {
-    return { MAMBA_ROOT_PREFIX: join(this.#found.runtimeDirectory, "root") };
+    return { MAMBA_ROOT_PREFIX: join(this.#settings.runtimeDirectory, "root") };
   }
 
-  #watch(onProgress: ProgressSink | undefined, onLine: LineSink | undefined): LineSink {
-    let state = INITIAL_PROGRESS;
-    return (raw) => {
-      // Errors of the network name the operator's proxy, password and all.
-      const line = redactOutput(raw);
-      onLine?.(line);
-      const step = this.advance(state, line);
-      state = step.state;
-      if (step.progress !== undefined) onProgress?.(step.progress);
-    };
+  /** The operator's configuration, when it counts. */
+  #configuration(): Record<string, string> {
+    if (!this.usesConfiguration) return {};
+    return configurationVariables(this.#settings.env, this.#settings.withheld);
+  }
+
+  /** The operator's root prefix has configuration too. */
+  #userRoot(): string | undefined {
+    return this.usesConfiguration ? this.#settings.env.MAMBA_ROOT_PREFIX : undefined;
   }
 
   /**
@@ -187,7 +251,7 @@ export abstract class CommandManager implements Manager {
    * directory for an environment when it has this file.
    */
   async #stub(): Promise<string> {
-    const prefix = join(this.#found.runtimeDirectory, "env");
+    const prefix = join(this.#settings.runtimeDirectory, "env");
     const history = join(prefix, "conda-meta", "history");
     if (!await exists(history)) {
       await ensureDir(dirname(history));
@@ -195,4 +259,10 @@ export abstract class CommandManager implements Manager {
     }
     return prefix;
   }
+}
+
+/** Whether a create has come to its end: the history is made empty at first and filled last. */
+async function isFinished(prefix: string): Promise<boolean> {
+  const path = join(prefix, "conda-meta", "history");
+  return ((await Deno.stat(path).catch(() => undefined))?.size ?? 0) > 0;
 }

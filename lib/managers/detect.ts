@@ -2,13 +2,14 @@
 import { basename, isAbsolute, join } from "@std/path";
 import { messageOf, WorkerError } from "../errors.ts";
 import type { Logger } from "../log.ts";
-import type { FoundManager } from "./command.ts";
+import type { CommandManager, ManagerSettings } from "./command.ts";
 import { CondaManager } from "./conda.ts";
 import {
   managerVariables,
   type Variables,
   withoutLoaderVariables,
 } from "./environment_variables.ts";
+import { FallbackManager } from "./fallback.ts";
 import { readLines } from "./lines.ts";
 import { LibmambaManager } from "./mamba.ts";
 import {
@@ -18,9 +19,13 @@ import {
   type Spawn,
   spawnCommand,
 } from "./manager.ts";
+import type { Pause } from "./recovery.ts";
 
 /** Names in the order in which they are tried: mamba and micromamba solve and install faster. */
 export const MANAGER_PREFERENCE: readonly ManagerKind[] = ["mamba", "micromamba", "conda"];
+
+/** After how long without output and work a create or pip is killed, in milliseconds. */
+export const STALL_MS = 10 * 60_000;
 
 /** How long `--version` may take, in milliseconds. conda needs seconds on a busy machine. */
 const VERSION_MS = 30_000;
@@ -34,8 +39,19 @@ export interface DetectOptions {
   readonly env?: Variables;
   /** Names to try, in order; an absolute path is taken as it is. @default MANAGER_PREFERENCE */
   readonly preference?: readonly string[];
+  /** Whether the configuration of user and machine counts. @default false */
+  readonly useConfiguration?: boolean;
+  /** Variables of the worker that are spelled like configuration of conda. @default none */
+  readonly withheld?: readonly string[];
+  /**
+   * After how many milliseconds without output and work a create or pip is killed; `Infinity` is never.
+   * @default STALL_MS
+   */
+  readonly stallMs?: number;
   /** Starts programs. @default `Deno.Command` */
   readonly spawn?: Spawn;
+  /** Waits before another try. @default a timer */
+  readonly pause?: Pause;
 }
 
 /** What `--version` tells; `undefined` when it is no manager. */
@@ -110,17 +126,19 @@ async function askVersion(command: string, env: Variables, spawn: Spawn): Promis
   return lines.join("\n");
 }
 
-/**
- * Finds the package manager to use.
- *
- * @throws WorkerError `manager_not_found` when there is none that works
- */
-export async function detectManager(options: DetectOptions): Promise<Manager> {
+/** Managers that work, in the order of preference; each is looked at when it is asked for. */
+async function* findManagers(options: DetectOptions): AsyncGenerator<CommandManager, void> {
   const { log, runtimeDirectory } = options;
-  const env = options.env ?? Deno.env.toObject();
-  const spawn = options.spawn ?? spawnCommand;
-  const preference = options.preference ?? MANAGER_PREFERENCE;
-  for (const command of preference) {
+  const settings: ManagerSettings = {
+    env: options.env ?? Deno.env.toObject(),
+    runtimeDirectory,
+    spawn: options.spawn ?? spawnCommand,
+    useConfiguration: options.useConfiguration ?? false,
+    withheld: options.withheld ?? [],
+    stallMs: options.stallMs ?? STALL_MS,
+  };
+  const { env, spawn } = settings;
+  for (const command of options.preference ?? MANAGER_PREFERENCE) {
     const path = isAbsolute(command) ? command : await findOnPath(command, env.PATH ?? "");
     if (path === undefined || !await isExecutable(path)) continue;
     if (!await mayRun(command)) {
@@ -130,27 +148,41 @@ export async function detectManager(options: DetectOptions): Promise<Manager> {
     try {
       const variables = managerVariables(env, join(runtimeDirectory, "home"));
       const output = await askVersion(command, variables, spawn);
-      const version = parseVersion(output);
-      if (version === undefined) throw new Error(`--version printed ${JSON.stringify(output)}`);
-      const found: FoundManager = {
-        kind: kindOf(command, version.family),
-        command,
-        path,
-        version: version.version,
-        env,
-        runtimeDirectory,
-        spawn,
-      };
-      log.debug("package manager found", { command, path, ...version });
-      return version.family === "conda" ? new CondaManager(found) : new LibmambaManager(found);
+      const known = parseVersion(output);
+      if (known === undefined) throw new Error(`--version printed ${JSON.stringify(output)}`);
+      const { family, version } = known;
+      const found = { kind: kindOf(command, family), command, path, version, settings };
+      log.debug("package manager found", { command, path, family, version });
+      yield family === "conda" ? new CondaManager(found) : new LibmambaManager(found);
     } catch (error) {
       log.warning("package manager does not work", { command, reason: messageOf(error) });
     }
   }
-  throw new WorkerError(
-    "manager_not_found",
-    `Neither mamba nor conda package manager found (looked for ${preference.join(", ")} in PATH)`,
-  );
+}
+
+/**
+ * Finds the package manager to use, and others to stand in for it.
+ *
+ * @throws WorkerError `manager_not_found` when there is none that works
+ */
+export async function detectManager(options: DetectOptions): Promise<Manager> {
+  const managers = findManagers(options);
+  const preferred = await managers.next();
+  if (preferred.done) {
+    const names = (options.preference ?? MANAGER_PREFERENCE).join(", ");
+    throw new WorkerError(
+      "manager_not_found",
+      options.preference === undefined
+        ? `Neither mamba nor conda package manager found (looked for ${names} in PATH)`
+        : `Cannot find a package manager that works (looked for ${names} in PATH)`,
+    );
+  }
+  return new FallbackManager({
+    preferred: preferred.value,
+    others: managers,
+    log: options.log,
+    ...(options.pause === undefined ? {} : { pause: options.pause }),
+  });
 }
 
 function kindOf(command: string, family: ManagerFamily): ManagerKind {

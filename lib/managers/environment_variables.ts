@@ -1,10 +1,11 @@
 /**
  * The variables managers and pip get. Everything else of the worker's environment is left out: the worker's
  * token, variables that change what a manager does (`CONDA_CHANNELS`, `PYTHONPATH`, …), and `LD_*`, with
- * which a program may not be started at all under scoped permissions.
+ * which a program may not be started at all under scoped permissions. How the network is reached is no matter
+ * of taste, so proxies, certificates, mirrors of pip and timeouts always count.
  */
 import { join } from "@std/path";
-import { exists } from "@std/fs";
+import { pipNetworkSettings } from "./pip_configuration.ts";
 
 /** Variables by name. */
 export type Variables = Readonly<Record<string, string>>;
@@ -31,20 +32,46 @@ const PASSED = [
   "no_proxy",
 ];
 
-/** What of pip's own settings reaches the pip step. */
+/** What of the managers' own settings is about the network. */
+const PASSED_TO_MANAGERS = [
+  "CONDA_SSL_VERIFY",
+  "CONDA_CLIENT_SSL_CERT",
+  "CONDA_CLIENT_SSL_CERT_KEY",
+  "CONDA_REMOTE_CONNECT_TIMEOUT_SECS",
+  "CONDA_REMOTE_READ_TIMEOUT_SECS",
+  "CONDA_REMOTE_MAX_RETRIES",
+  "CONDA_REMOTE_BACKOFF_FACTOR",
+  "MAMBA_SSL_VERIFY",
+  "MAMBA_SSL_NO_REVOKE",
+  "MAMBA_CACERT_PATH",
+  "MAMBA_REMOTE_CONNECT_TIMEOUT_SECS",
+  "MAMBA_REMOTE_READ_TIMEOUT_SECS",
+  "MAMBA_REMOTE_MAX_RETRIES",
+  "MAMBA_REMOTE_BACKOFF_FACTOR",
+];
+
+/** What of pip's own settings is about the network. */
 const PASSED_TO_PIP = [
   "PIP_INDEX_URL",
   "PIP_EXTRA_INDEX_URL",
   "PIP_TRUSTED_HOST",
   "PIP_CERT",
   "PIP_CLIENT_CERT",
-  "PIP_CONFIG_FILE",
   "PIP_FIND_LINKS",
   "PIP_NO_INDEX",
   "PIP_DEFAULT_TIMEOUT",
+  "PIP_TIMEOUT",
   "PIP_RETRIES",
   "PIP_PROXY",
 ];
+
+/** Variables that are configuration, and reach the managers when the operator's configuration counts. */
+const CONFIGURATION = /^(?:CONDA|MAMBA|PIP|PYTHON)_?[A-Z0-9_]+$|^(?:CONDA|MAMBA)RC$/;
+/** The environment that is active where the worker was started is none of the new one's business. */
+const ACTIVATION =
+  /^CONDA_(?:PREFIX(?:_\d+)?|SHLVL|DEFAULT_ENV|PROMPT_MODIFIER|EXE|PYTHON_EXE|STACKED_\d+)$|^MAMBA_EXE$/;
+/** Places that the worker chooses, so that nobody else writes there. */
+const PLACES = /^CONDA_PKGS_DIRS$|^MAMBA_TARGET_PREFIX$|^PIP_CACHE_DIR$/;
 
 function pick(env: Variables, names: readonly string[]): Record<string, string> {
   const picked: Record<string, string> = {};
@@ -69,6 +96,7 @@ export function withoutLoaderVariables(env: Variables): Record<string, string> {
 export function managerVariables(env: Variables, home: string): Record<string, string> {
   return {
     ...pick(env, PASSED),
+    ...pick(env, PASSED_TO_MANAGERS),
     HOME: home,
     XDG_CONFIG_HOME: join(home, ".config"),
     XDG_CACHE_HOME: join(home, ".cache"),
@@ -84,24 +112,48 @@ export function managerVariables(env: Variables, home: string): Record<string, s
   };
 }
 
+/**
+ * The operator's own configuration, for calls in which it counts: variables, and the home directory with its
+ * files. Goes on top of {@linkcode managerVariables}. `withheld` are variables of the worker that are spelled
+ * like conda's, its token among them.
+ */
+export function configurationVariables(
+  env: Variables,
+  withheld: readonly string[],
+): Record<string, string> {
+  const names = Object.keys(env).filter((name) =>
+    CONFIGURATION.test(name) && !ACTIVATION.test(name) && !PLACES.test(name) &&
+    !withheld.includes(name)
+  );
+  const home = env.HOME;
+  if (home === undefined) return pick(env, names);
+  return {
+    ...pick(env, names),
+    HOME: home,
+    XDG_CONFIG_HOME: env.XDG_CONFIG_HOME ?? join(home, ".config"),
+    XDG_CACHE_HOME: env.XDG_CACHE_HOME ?? join(home, ".cache"),
+    XDG_DATA_HOME: env.XDG_DATA_HOME ?? join(home, ".local", "share"),
+  };
+}
+
 /** The further variables of a create. */
 export function createVariables(packageCache: string, rootPrefix: string): Record<string, string> {
   return { CONDA_PKGS_DIRS: packageCache, MAMBA_ROOT_PREFIX: rootPrefix };
 }
 
 /**
- * The further variables of the pip step. The operator's pip configuration still applies although the home
- * directory is private: mirrors and indexes are often set there.
+ * The further variables of the pip step. Of the operator's configuration files only what they say about the
+ * network counts: mirrors and certificates are often set there, and so are habits such as `user = true`.
  */
 export async function pipVariables(
   env: Variables,
   cacheDirectory: string,
 ): Promise<Record<string, string>> {
-  const variables = { ...pick(env, PASSED_TO_PIP), PIP_CACHE_DIR: cacheDirectory };
-  if ("PIP_CONFIG_FILE" in variables || env.HOME === undefined) return variables;
-  const config = env.XDG_CONFIG_HOME ?? join(env.HOME, ".config");
-  for (const path of [join(config, "pip", "pip.conf"), join(env.HOME, ".pip", "pip.conf")]) {
-    if (await exists(path)) return { ...variables, PIP_CONFIG_FILE: path };
-  }
-  return variables;
+  return {
+    ...await pipNetworkSettings(env, PASSED_TO_PIP),
+    ...pick(env, PASSED_TO_PIP),
+    PIP_CACHE_DIR: cacheDirectory,
+    // Names no file, by pip's own convention.
+    PIP_CONFIG_FILE: "/dev/null",
+  };
 }

@@ -1,64 +1,53 @@
-/**
- * From what a manager printed to an error with a code and the readable reason.
- *
- * Managers have no stable exit codes (1 is everything), so the text decides. The patterns are those of real
- * transcripts; the first that matches wins, so the more telling causes come first: a full disk also breaks
- * downloads and checksums.
- */
-import { type ErrorCode, WorkerError } from "../errors.ts";
+/** From what a manager printed to an error with a code, the readable reason, and what may help. */
+import { type ErrorCode, WorkerError, type WorkerErrorOptions } from "../errors.ts";
 import { redact } from "../log.ts";
+import { type Failure, managerFailure, pipFailure, type Remedy } from "./failures.ts";
 import type { Execution } from "./manager.ts";
-
-const MANAGER_PATTERNS: readonly (readonly [ErrorCode, RegExp])[] = [
-  [
-    "disk_full",
-    /No space left on device|NoSpaceLeftError|cannot copy: Input\/output error|Download error \(23\)/,
-  ],
-  ["invalid_spec", /InvalidMatchSpec|InvalidSpec\b|[Ee]rror parsing (?:version|MatchSpec|spec)/],
-  [
-    "package_not_found",
-    /does not exist \(perhaps|nothing provides requested|PackagesNotFound\w*Error|ResolvePackageNotFound/,
-  ],
-  ["solver_conflict", /Could not solve for environment specs|Unsatisfiable\w*Error/],
-  [
-    "channel_unavailable",
-    /Download error \(37\)|status: 404 \[[^\]]*repodata|UnavailableInvalidChannel/,
-  ],
-  [
-    "cache_not_writable",
-    /NoWritePkgsDirError|NotWritableError|Permission denied|Could not find any writable cache/,
-  ],
-  [
-    "network",
-    /Download error \(\d+\)|Subdir .* not loaded|status: \d{3} \[|CondaHTTPError|CondaSSLError|ProxyError|ConnectionFailed/,
-  ],
-  [
-    "package_cache",
-    /File not valid: |Found incorrect download|Package cache error|Cannot find a valid extracted directory|Error when extracting package|InvalidArchiveError|ChecksumMismatchError|SafetyError/,
-  ],
-];
-
-const PIP_PATTERNS: readonly (readonly [ErrorCode, RegExp])[] = [
-  ["disk_full", /No space left on device/],
-];
 
 /** Advice and chatter that managers print around the reason. */
 const NOISE = [
-  /^warning\s+libmamba\b/,
-  /^Could not set lock|^Cannot lock '|^Waiting for other mamba process/,
-  /^If you (?:run into this error|still are having)|^Please try running `/,
+  /^(?:warning|info)\s+libmamba\b/,
+  /^Could not (?:set lock|open lockfile)|^Cannot lock '|^Waiting for other mamba process/,
+  /^If you (?:run into this error|still are having|see this message|continue to meet)/,
+  /^Please try running `|^in which case running `|^on {2}mamba's issue tracker/,
   /^https:\/\/(?:github\.com|anaconda\.org)\/?\S*$/,
   /^(?:To search for alternate channels|looking for, navigate to|and use the search bar)/,
   /^(?:You will need to adjust|Use `conda config|and use `conda config)/,
   /^As of conda 4\.3|^`?noarch\/repodata\.json|^empty\. Use `conda index/,
-  /^terminate called|^what\(\): {2}|^Backtrace Start|^\(\)$|^Killed$/,
+  /^what\(\): {2}|^Backtrace Start|^\(\)$|^Killed$/,
   /^ERROR conda\.cli\.main_run/,
 ];
+
+/** Where conda's report of an unexpected error begins, and the part that tells about the machine. */
+const REPORT = /^# >+ ERROR REPORT <+/;
+const REPORT_FACTS = /^`\$ /;
 
 /** Lines of reason a message may have; a solver's tree can be endless. */
 const REASON_LINES = 24;
 /** Lines of output an error carries for whoever has to find out more. */
 const TAIL_LINES = 40;
+
+/** An error of a manager or of pip, with what may help. */
+export class ManagerError extends WorkerError {
+  /** What may help; without one the same would fail the same way. */
+  readonly remedy: Remedy | undefined;
+
+  /** Makes an error of a registered kind. */
+  constructor(
+    failure: Failure,
+    message: string,
+    options: Omit<WorkerErrorOptions, "suggestion"> = {},
+  ) {
+    const { code, remedy, suggestion } = failure;
+    super(code, message, { ...options, ...(suggestion === undefined ? {} : { suggestion }) });
+    this.remedy = remedy;
+  }
+}
+
+/** What may help against anything that was thrown. */
+export function remedyOf(error: unknown): Remedy | undefined {
+  return error instanceof ManagerError ? error.remedy : undefined;
+}
 
 /** Removes passwords and tokens from the URLs of a text, and registered secrets. */
 export function redactOutput(text: string): string {
@@ -69,33 +58,45 @@ export function redactOutput(text: string): string {
   );
 }
 
-function classify(
-  patterns: readonly (readonly [ErrorCode, RegExp])[],
-  text: string,
-  otherwise: ErrorCode,
-): ErrorCode {
-  return patterns.find(([, pattern]) => pattern.test(text))?.[0] ?? otherwise;
+/** The end of conda's report of an unexpected error is the last line of the traceback, and no reason else. */
+function withoutReport(lines: readonly string[]): readonly string[] {
+  const start = lines.findIndex((line) => REPORT.test(line));
+  if (start < 0) return lines;
+  const facts = lines.findIndex((line, index) => index > start && REPORT_FACTS.test(line));
+  const traceback = lines.slice(start + 1, facts < 0 ? undefined : facts).map((line) => line.trim())
+    .filter((line) => line !== "");
+  return [...lines.slice(0, start), ...traceback.slice(-1)];
 }
 
 /** The lines that say why, without prefixes, repetitions and advice. */
-function reasonOf(execution: Execution): string {
+export function reasonOf(execution: Execution): string {
+  if (execution.stalled) return "it made no progress any more and was killed";
   const reasons = (lines: readonly string[]): string[] => {
     const kept: string[] = [];
-    for (const line of lines) {
-      if (NOISE.some((pattern) => pattern.test(line.trim()))) continue;
+    for (const line of withoutReport(lines)) {
       // Indentation draws the solver's tree; the margin around it is the same for all lines.
       const text = line.replace(/^(?:error|critical)\s+libmamba\s+/, "").replace(/^ {4}/, "")
         .trimEnd();
+      if (NOISE.some((pattern) => pattern.test(text.trim()))) continue;
       if (text !== "" && !kept.includes(text)) kept.push(text);
     }
     return kept;
   };
   const errors = reasons(execution.stderr);
-  const lines = errors.length > 0 ? errors : reasons(execution.stdout).slice(-5);
+  if (errors.length === 0 && execution.code > 128) {
+    return `it was ended by signal ${execution.code - 128}`;
+  }
+  const lines = errors.length > 0 ? errors : stdoutReasons(reasons(execution.stdout));
   if (lines.length === 0) return `it ended with exit code ${execution.code}`;
   const shown = lines.slice(0, REASON_LINES);
   if (shown.length < lines.length) shown.push(`… ${lines.length - shown.length} more lines`);
   return shown.join("\n");
+}
+
+/** mamba 1 explains on standard output why there is no solution; else the last lines tell most. */
+function stdoutReasons(lines: readonly string[]): readonly string[] {
+  const explained = lines.findIndex((line) => /^Could not solve for environment specs/.test(line));
+  return explained < 0 ? lines.slice(-5) : lines.slice(explained);
 }
 
 function pipReasonOf(execution: Execution): string {
@@ -120,24 +121,42 @@ export function cancelledError(): WorkerError {
   );
 }
 
+/** The error of a manager that cannot be started. `command` is its name. */
+export function startError(command: string, reason: string): ManagerError {
+  return new ManagerError(
+    { code: "manager_failed", remedy: "other" },
+    `Cannot start ${command}: ${redactOutput(reason)}`,
+    { context: { manager: command } },
+  );
+}
+
 /** The error of a failed create. `command` is the manager's name. */
 export function createError(command: string, execution: Execution): WorkerError {
   if (execution.cancelled) return cancelledError();
-  const text = [...execution.stderr, ...execution.stdout].join("\n");
-  return new WorkerError(
-    classify(MANAGER_PATTERNS, text, "environment_failed"),
-    redactOutput(`Cannot create the environment with ${command}: ${reasonOf(execution)}`),
-    { context: contextOf(command, execution) },
-  );
+  const failure = managerFailure(execution);
+  // What a manager says on the way to a success that is none explains nothing, unless it is a known failure.
+  const message = execution.code === 0 && failure.code === "environment_failed"
+    ? `Cannot use the environment: ${command} reported success, but there is no environment`
+    : `Cannot create the environment with ${command}: ${reasonOf(execution)}`;
+  return new ManagerError(failure, redactOutput(message), {
+    context: contextOf(command, execution),
+  });
 }
 
 /** The error of a failed pip step. */
 export function pipError(command: string, execution: Execution): WorkerError {
   if (execution.cancelled) return cancelledError();
-  const text = [...execution.stderr, ...execution.stdout].join("\n");
-  return new WorkerError(
-    classify(PIP_PATTERNS, text, "pip_failed"),
+  return new ManagerError(
+    pipFailure(execution),
     redactOutput(`Cannot install the pip requirements: ${pipReasonOf(execution)}`),
     { context: contextOf(command, execution) },
   );
+}
+
+/** The error of a package whose archive is not what the lock file says. */
+export function checksumError(command: string, reason: string): ManagerError {
+  const failure: { code: ErrorCode; remedy: Remedy } = { code: "package_cache", remedy: "clean" };
+  return new ManagerError(failure, `Cannot create the environment with ${command}: ${reason}`, {
+    context: { manager: command, tail: [reason] },
+  });
 }

@@ -28,6 +28,11 @@ export interface CreateRequest {
   readonly packages: readonly string[];
   /** @default the manager's own */
   readonly channelPriority?: ChannelPriority;
+  /**
+   * URLs of packages, each with `#<md5>` or `#sha256:<hash>`, in the order in which they are to be installed.
+   * When there are any the solver is not asked, and `channels` and `packages` do not count.
+   */
+  readonly explicit?: readonly string[];
   /** Absolute path of the package cache. The caller makes sure that nobody else writes to it. */
   readonly packageCache: string;
   /** Absolute path of mamba's root prefix. */
@@ -46,6 +51,8 @@ export interface PipRequest {
   readonly prefix: string;
   /** Validated requirements. */
   readonly requirements: readonly string[];
+  /** Validated options of pip for all of them, such as `["--index-url", "https://…"]`. */
+  readonly options?: readonly string[];
   /** Absolute path of pip's cache. */
   readonly cacheDirectory: string;
   /** Told how far the work is. */
@@ -83,6 +90,10 @@ export interface Execution {
   readonly code: number;
   /** Whether it was cancelled. */
   readonly cancelled: boolean;
+  /** Whether it was killed because it made no progress any more. @default false */
+  readonly stalled?: boolean;
+  /** Whether it was started; if not, the manager failed before that. @default true */
+  readonly started?: boolean;
   /** The last lines of standard output. */
   readonly stdout: readonly string[];
   /** The last lines of standard error. */
@@ -91,34 +102,50 @@ export interface Execution {
   readonly tail: readonly string[];
 }
 
-/** A package manager that was found. */
-export interface Manager {
+/** Which program a manager is. */
+export interface ManagerIdentity {
   /** The name it was found under, for messages. */
   readonly kind: ManagerKind;
   /** The command line it really speaks: a program named conda may be micromamba. */
   readonly family: ManagerFamily;
-  /** Program name, or path, that is spawned. */
-  readonly command: string;
   /** Its version, for example `2.8.1`. */
   readonly version: string;
+}
+
+/** A package manager that was found. */
+export interface Manager extends ManagerIdentity {
+  /** Program name, or path, that is spawned. */
+  readonly command: string;
+  /**
+   * Whether the configuration of user and machine counts. Then it decides what is installed too, so it is part
+   * of what identifies an environment.
+   */
+  readonly usesConfiguration: boolean;
 
   /**
-   * Creates an environment. Resolving is no proof that it is complete.
+   * Creates an environment and tells who really made it: another manager, perhaps of the other family, may have
+   * stood in for a broken one. Resolving is no proof that the environment is complete. After a failure part of
+   * it may be there.
    *
-   * @throws WorkerError with the solver's own reason: `package_not_found`, `solver_conflict`,
-   * `channel_unavailable`, `network`, `package_cache`, `disk_full`, `cache_not_writable`,
-   * `environment_cancelled` or `environment_failed`
+   * @throws WorkerError with the solver's own reason: `package_not_found`, `solver_conflict`, `invalid_spec`,
+   * `channel_unavailable`, `package_unavailable`, `network`, `package_cache`, `disk_full`, `cache_not_writable`,
+   * `manager_failed`, `environment_stalled`, `environment_cancelled` or `environment_failed`
    */
-  create(request: CreateRequest): Promise<void>;
+  create(request: CreateRequest): Promise<ManagerIdentity>;
 
   /**
    * Installs pip requirements into an environment.
    *
-   * @throws WorkerError `pip_failed` with pip's own reason, `disk_full` or `environment_cancelled`
+   * @throws WorkerError `pip_failed` with pip's own reason, `network`, `disk_full`, `manager_failed`,
+   * `environment_stalled` or `environment_cancelled`
    */
   installPip(request: PipRequest): Promise<void>;
 
-  /** Runs a program of the environment to its end. Nothing it starts outlives the call, or the worker. */
+  /**
+   * Runs a program of the environment to its end. Nothing it starts outlives the call, or the worker.
+   *
+   * @throws WorkerError `manager_failed` when the manager cannot start it
+   */
   execute(prefix: string, argv: readonly string[], options?: ExecuteOptions): Promise<Execution>;
 
   /**

@@ -4,20 +4,24 @@
  *
  * On disk, below the runtime directory:
  * - `supervise-<hash>.sh`: the script, written once per version;
- * - `calls/<id>/`: one running call: `arguments`, and the working and temporary directory of the program.
- *   Removed when the call ends; left behind only by a worker that was killed ({@linkcode removeOldCalls}).
+ * - `calls/<id>/`: one running call: `arguments`, what the script tells (`started`, `activity`), and the working
+ *   and temporary directory of the program. Removed when the call ends; left behind only by a worker that was killed ({@linkcode removeOldCalls}).
  */
 import { join } from "@std/path";
 import { ensureDir, exists } from "@std/fs";
 import script from "./supervise.sh" with { type: "text" };
+import { messageOf } from "../errors.ts";
+import { startError } from "./errors.ts";
 import { readLines, Tail } from "./lines.ts";
 import type { Execution, LineSink, Spawn } from "./manager.ts";
 import { withoutLoaderVariables } from "./environment_variables.ts";
+import { type Activity, Watchdog } from "./watchdog.ts";
 
 /** How long output may still come after the program has ended, in milliseconds. */
 const DRAIN_MS = 5_000;
 /** How long the supervisor may take to end after a cancel before the wrapper around it is killed. */
 const CANCEL_MS = 10_000;
+const NEWLINE = new TextEncoder().encode("\n");
 /** Lines of each stream that are kept for messages. */
 const KEPT_LINES = 200;
 /** Calls older than this belong to nobody, in milliseconds. */
@@ -43,6 +47,8 @@ export interface SupervisedCall {
   readonly onLine?: LineSink | undefined;
   /** Cancels. */
   readonly signal?: AbortSignal | undefined;
+  /** After how many milliseconds without output and work the program is killed. @default Infinity */
+  readonly stallMs?: number;
 }
 
 async function scriptPath(directory: string): Promise<string> {
@@ -58,7 +64,27 @@ async function scriptPath(directory: string): Promise<string> {
   return path;
 }
 
-/** Runs a program to its end or until it is cancelled; then nothing of it is left. */
+/** Starts the wrapper; a program that cannot be started is the manager's failure. */
+function start(call: SupervisedCall, options: Deno.CommandOptions): Deno.ChildProcess {
+  try {
+    return call.spawn(call.command, options);
+  } catch (error) {
+    throw startError(call.command, messageOf(error));
+  }
+}
+
+/** What the script has told of the program's work. */
+async function readActivity(directory: string): Promise<Activity | undefined> {
+  const text = await Deno.readTextFile(join(directory, "activity")).catch(() => "");
+  const numbers = /^(\d+) (\d+)\n$/.exec(text);
+  return numbers === null ? undefined : { cpu: Number(numbers[1]), io: Number(numbers[2]) };
+}
+
+/**
+ * Runs a program to its end or until it is cancelled; then nothing of it is left.
+ *
+ * @throws WorkerError `manager_failed` when the command cannot be started
+ */
 export async function supervise(call: SupervisedCall): Promise<Execution> {
   if (call.argv.some((argument) => argument.includes("\n"))) {
     throw new TypeError("Cannot run the program: an argument has a newline");
@@ -87,16 +113,19 @@ async function runToEnd(
   const stdout = new Tail(KEPT_LINES);
   const stderr = new Tail(KEPT_LINES);
   const tail = new Tail(KEPT_LINES);
-  const ended = (code: number): Execution => ({
+  let stalled = false;
+  const ended = (code: number, started = true): Execution => ({
     code,
     cancelled: signal?.aborted ?? false,
+    stalled,
+    started,
     stdout: stdout.lines,
     stderr: stderr.lines,
     tail: tail.lines,
   });
   if (signal?.aborted) return ended(137);
 
-  const child = call.spawn(call.command, {
+  const child = start(call, {
     args,
     cwd: directory,
     clearEnv: true,
@@ -110,10 +139,25 @@ async function runToEnd(
   });
   const drained = new AbortController();
   const collect = (kept: Tail): LineSink => (line) => {
+    watchdog.touch();
     kept.push(line);
     tail.push(line);
     onLine?.(line);
   };
+  const lifeline = child.stdin.getWriter();
+  using watchdog = new Watchdog({
+    limitMs: call.stallMs ?? Infinity,
+    activity: async () => {
+      // The answer comes a moment later, so this look sees what the one before has asked for.
+      const activity = await readActivity(directory);
+      lifeline.write(NEWLINE).catch(() => {});
+      return activity;
+    },
+    onStall: () => {
+      stalled = true;
+      cancel();
+    },
+  });
   const output = Promise.all([
     readLines(child.stdout, collect(stdout), drained.signal),
     readLines(child.stderr, collect(stderr), drained.signal),
@@ -121,9 +165,10 @@ async function runToEnd(
 
   let timer: ReturnType<typeof setTimeout> | undefined;
   // The lifeline breaks by itself when the program ends, so closing it may fail.
-  const closeLifeline = () => void child.stdin.close().catch(() => {});
+  const closeLifeline = () => void lifeline.close().catch(() => {});
   const cancel = () => {
     closeLifeline();
+    clearTimeout(timer);
     timer = setTimeout(() => {
       try {
         child.kill("SIGKILL");
@@ -136,11 +181,12 @@ async function runToEnd(
   try {
     const { code } = await child.status;
     clearTimeout(timer);
+    watchdog[Symbol.dispose]();
     // When only the wrapper died the script is still there and must end.
-    if (!signal?.aborted) closeLifeline();
+    if (!signal?.aborted && !stalled) closeLifeline();
     timer = setTimeout(() => drained.abort(), DRAIN_MS);
     await output;
-    return ended(code);
+    return ended(code, await exists(join(directory, "started")));
   } finally {
     clearTimeout(timer);
     signal?.removeEventListener("abort", cancel);

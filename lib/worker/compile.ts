@@ -2,7 +2,9 @@
  * What `compile` does to an app's manifest before it is installed (Hypha contract): defaults are filled in, so
  * that the stored manifest says what will be installed.
  */
+import { checkSpec, NOTHING_LOCAL, type SpecPolicy } from "../environments/policy.ts";
 import { parseSpec } from "../environments/spec.ts";
+import { isDescribedElsewhere } from "../environments/spec_files.ts";
 import { WorkerError } from "../errors.ts";
 import { parseStageEntries } from "../staging/entries.ts";
 
@@ -20,21 +22,31 @@ function requirementName(requirement: string): string {
   return name.toLowerCase().replace(/[-_.]+/g, "-");
 }
 
-/** Fills in defaults and checks the manifest. Throws `invalid_spec` or `staging_failed` naming the entry. */
-export function compileManifest(manifest: Manifest): Manifest {
+/**
+ * Fills in defaults and checks the manifest.
+ *
+ * @throws WorkerError `invalid_spec`, `permission_denied` or `staging_failed` naming the entry
+ */
+export function compileManifest(
+  manifest: Manifest,
+  policy: SpecPolicy = NOTHING_LOCAL,
+): Manifest {
   const compiled: Manifest = { ...manifest };
   if (compiled.entry_point === undefined || compiled.entry_point === null) {
     compiled.entry_point = DEFAULT_ENTRY_POINT;
   }
-  const channels = compiled.channels ?? DEFAULT_CHANNELS;
-  compiled.channels = typeof channels === "string" ? [channels] : channels;
-  // Environments described in another way are left as they are.
-  if (compiled.conda === undefined && compiled.environment === undefined) {
+  const described = isDescribedElsewhere(compiled);
+  // Channels of an environment.yml come behind those of the manifest, so a default would win over them.
+  const channels = compiled.channels ?? (described ? undefined : DEFAULT_CHANNELS);
+  if (channels !== undefined) {
+    compiled.channels = typeof channels === "string" ? [channels] : channels;
+  }
+  if (!described) {
     compiled.dependencies = completeDependencies(
       compiled.dependencies ?? compiled.dependency ?? [],
     );
   }
-  parseSpec(compiled);
+  checkSpec(parseSpec(compiled), policy);
   parseStageEntries(compiled.files_to_stage);
   return compiled;
 }

@@ -22,7 +22,8 @@ export function controlMethods(context: MethodContext): Method[] {
     {
       name: "interrupt",
       description:
-        "Interrupts what runs in a session, as Ctrl-C does; variables stay. Returns {interrupted}.",
+        "Interrupts what runs in a session once, as Ctrl-C does; variables stay. Code may catch it and go on: call " +
+        "again, or restart the session. Returns {interrupted}: whether something ran.",
       parameters: [SESSION_ID],
       handler: async (args, call) => ({
         interrupted: await sessionOf(context, args, call, "interrupt").interrupt(),
@@ -31,7 +32,9 @@ export function controlMethods(context: MethodContext): Method[] {
     {
       name: "cancel",
       description:
-        "Takes an execution out of its session's queue, or interrupts it when it runs. Returns {cancelled}.",
+        "Takes an execution out of its session's queue, or interrupts it when it runs. One that does not end within " +
+        "five seconds is killed with its process: the session goes on afresh, without its variables. Returns " +
+        "{cancelled}: whether there was one.",
       parameters: [SESSION_ID, {
         name: "execution_id",
         required: true,
@@ -45,8 +48,8 @@ export function controlMethods(context: MethodContext): Method[] {
     {
       name: "restart",
       description:
-        "Replaces a session's Python by a fresh process: same id, files and environment, no variables. Also for " +
-        "a session whose process has died.",
+        "Replaces a session's Python by a fresh process: same id, files and environment, no variables; the entry " +
+        "script does not run again. Also for a session whose process has died.",
       parameters: [SESSION_ID],
       handler: async (args, call) => {
         await sessionOf(context, args, call, "restart").restart();

@@ -11,7 +11,9 @@ export function environmentOf(given: unknown, name: string): Record<string, stri
   if (typeof given !== "object" || Array.isArray(given)) throw refuse(`${name} must be an object`);
   const result: Record<string, string | null> = {};
   for (const [key, value] of Object.entries(given)) {
-    if (!/^[A-Za-z_]\w*$/.test(key)) throw refuse(`${JSON.stringify(key)} is not a name`);
+    if (!/^[A-Za-z_]\w*$/.test(key) || key === "__proto__") {
+      throw refuse(`${JSON.stringify(key)} is not a name`);
+    }
     if (value !== null && typeof value !== "string" && typeof value !== "number") {
       throw refuse(`${name}.${key} must be text`);
     }

@@ -2,7 +2,7 @@
  * The fork servers of the environments in use: one each, started with the first session and ended a while after
  * the last. While one lives it holds a lease, so that its environment is not evicted under it.
  */
-import { hasCode } from "../errors.ts";
+import { messageOf } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import type { EnvironmentLease } from "../environments/store.ts";
 import { ForkServer } from "../interpreter/fork_server.ts";
@@ -26,12 +26,28 @@ interface Entry {
   users: number;
   lease: EnvironmentLease | undefined;
   timer: ReturnType<typeof setTimeout> | undefined;
+  ending: Promise<void> | undefined;
 }
 
-/** A fork server in use; giving it back also gives back the lease. */
-export interface KernelUse {
+interface Joined {
+  readonly entry: Entry;
   readonly server: ForkServer;
-  /** Ends the use. May be called again. */
+}
+
+/**
+ * The use of an environment's fork server. It holds the lease all the time, so that the environment is there for
+ * another fork server when the first one dies.
+ */
+export interface KernelUse {
+  /** The fork server; it may be gone. */
+  readonly server: ForkServer;
+  /**
+   * A fork server that lives: the same, or when that has died the one that took its place.
+   *
+   * @throws WorkerError `interpreter_failed` when none can be started; the use goes on
+   */
+  living(signal: AbortSignal): Promise<ForkServer>;
+  /** Ends the use and gives back the lease. May be called again. */
   release(): Promise<void>;
 }
 
@@ -41,6 +57,7 @@ const LINGER = 5 * 60_000;
 export class Kernels implements AsyncDisposable {
   readonly #options: KernelsOptions;
   readonly #entries = new Map<string, Entry>();
+  readonly #endings = new Set<Promise<void>>();
 
   /** Starts without any. */
   constructor(options: KernelsOptions) {
@@ -49,70 +66,128 @@ export class Kernels implements AsyncDisposable {
 
   /** The fork server of a leased environment. Takes over the lease, also when it throws. */
   async use(lease: EnvironmentLease, signal: AbortSignal): Promise<KernelUse> {
-    const entry = this.#entries.get(lease.prefix) ?? this.#start(lease.prefix);
-    entry.users++;
-    clearTimeout(entry.timer);
-    entry.timer = undefined;
+    let joined: Joined;
     try {
-      const server = await unlessAborted(entry.server, signal);
-      if (server.gone.aborted) {
-        // It died unused; the next one takes its place.
-        this.#forget(entry);
-        await this.#leave(entry, undefined);
-        return await this.use(lease, signal);
-      }
-      let released: Promise<void> | undefined;
-      return { server, release: () => released ??= this.#leave(entry, lease) };
+      joined = await this.#join(lease.prefix, signal);
     } catch (error) {
-      if (hasCode(error, "interpreter_failed")) this.#forget(entry);
-      await this.#leave(entry, lease);
+      await lease.release();
       throw error;
+    }
+    let released: Promise<void> | undefined;
+    let replacing: Promise<Joined> | undefined;
+    const replace = async () => {
+      const next = await this.#join(lease.prefix, signal);
+      // Not waited for: ending a lost fork server includes the search for what it left.
+      this.#leave(joined.entry);
+      return joined = next;
+    };
+    return {
+      get server() {
+        return joined.server;
+      },
+      living: async (signal) => {
+        signal.throwIfAborted();
+        if (!joined.server.gone.aborted) return joined.server;
+        replacing ??= replace().finally(() => replacing = undefined);
+        return (await unlessAborted(replacing, signal)).server;
+      },
+      release: () =>
+        released ??= (async () => {
+          await replacing?.catch(() => {});
+          await this.#leave(joined.entry, lease);
+        })(),
+    };
+  }
+
+  /** Becomes a user of an environment's fork server, which is started when there is none that lives. */
+  async #join(prefix: string, signal: AbortSignal): Promise<Joined> {
+    for (;;) {
+      const entry = this.#entries.get(prefix) ?? this.#start(prefix);
+      entry.users++;
+      clearTimeout(entry.timer);
+      entry.timer = undefined;
+      try {
+        const server = await unlessAborted(entry.server, signal);
+        if (!server.gone.aborted) return { entry, server };
+      } catch (error) {
+        await this.#leave(entry);
+        throw error;
+      }
+      // It has died; the next one takes its place.
+      this.#forget(entry);
+      this.#leave(entry);
     }
   }
 
   #start(prefix: string): Entry {
     const { manager, program, switchboard, log } = this.#options;
     const server = ForkServer.start({ manager, prefix, program, switchboard, log });
-    server.catch(() => {});
-    const entry: Entry = { prefix, server, users: 0, lease: undefined, timer: undefined };
+    const entry: Entry = {
+      prefix,
+      server,
+      users: 0,
+      lease: undefined,
+      timer: undefined,
+      ending: undefined,
+    };
     this.#entries.set(prefix, entry);
+    server.then(({ gone }) => {
+      const onGone = () => {
+        this.#forget(entry);
+        // Nobody is left to end it; its users would.
+        if (entry.users === 0) this.#end(entry);
+      };
+      if (gone.aborted) onGone();
+      else gone.addEventListener("abort", onGone, { once: true });
+    }, () => this.#forget(entry));
     return entry;
   }
 
-  async #leave(entry: Entry, lease: EnvironmentLease | undefined): Promise<void> {
-    entry.users--;
-    const last = entry.users === 0 && this.#entries.get(entry.prefix) === entry;
-    if (last && lease !== undefined && entry.lease === undefined) entry.lease = lease;
-    else await lease?.release();
-    if (!last) {
-      if (entry.users === 0) await this.#end(entry);
-      return;
+  /** Ends a use. Rejects only when the lease cannot be given back. */
+  async #leave(entry: Entry, lease?: EnvironmentLease): Promise<void> {
+    if (--entry.users > 0) return await lease?.release();
+    if (this.#entries.get(entry.prefix) !== entry) {
+      await this.#end(entry);
+      return await lease?.release();
     }
     const linger = this.#options.linger ?? LINGER;
-    if (linger === 0) await this.#end(entry);
-    else entry.timer = setTimeout(() => this.#end(entry).catch(() => {}), linger);
+    const surplus = entry.lease === undefined ? undefined : lease;
+    entry.lease ??= lease;
+    if (linger > 0) entry.timer = setTimeout(() => this.#end(entry), linger);
+    else await this.#end(entry);
+    await surplus?.release();
   }
 
   #forget(entry: Entry): void {
     if (this.#entries.get(entry.prefix) === entry) this.#entries.delete(entry.prefix);
   }
 
-  async #end(entry: Entry): Promise<void> {
+  /** Ends a fork server that nobody uses any more. Never rejects. */
+  #end(entry: Entry): Promise<void> {
     this.#forget(entry);
     clearTimeout(entry.timer);
     entry.timer = undefined;
-    try {
-      await (await entry.server)[Symbol.asyncDispose]();
-    } catch {
-      // It never started; whoever wanted it has been told.
-    }
-    await entry.lease?.release();
+    if (entry.ending !== undefined) return entry.ending;
+    const ending = this.#endNow(entry).catch((error) => {
+      this.#options.log.error("Cannot end a fork server", { reason: messageOf(error) });
+    }).finally(() => this.#endings.delete(ending));
+    this.#endings.add(ending);
+    return entry.ending = ending;
+  }
+
+  async #endNow(entry: Entry): Promise<void> {
+    const server = await entry.server.catch(() => undefined);
+    // Without one it never started, and whoever wanted it has been told.
+    await server?.[Symbol.asyncDispose]();
+    const { lease } = entry;
     entry.lease = undefined;
+    await lease?.release();
   }
 
   /** Ends all fork servers and with them all sessions. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all([...this.#entries.values()].map((entry) => this.#end(entry)));
+    for (const entry of [...this.#entries.values()]) this.#end(entry);
+    await Promise.all(this.#endings);
   }
 }
 

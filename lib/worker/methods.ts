@@ -9,7 +9,7 @@ import { controlMethods } from "./control_methods.ts";
 import { compileManifest } from "./compile.ts";
 import { LOG_TYPES, type LogType } from "./session_log.ts";
 import type { Arguments, Ask, JsonSchema, Method, Notify, Parameter } from "./method.ts";
-import { codeResult, executionResult, sessionInfo } from "./results.ts";
+import { codeResult, executionResult, sessionDetails, sessionInfo } from "./results.ts";
 import { prepareStart } from "./start_method.ts";
 import { environmentOf } from "./environment.ts";
 import { type MethodContext, SESSION_ID, sessionOf } from "./method_support.ts";
@@ -35,7 +35,7 @@ function progressOf(args: Arguments): ProgressSink {
 /** The methods of a worker. */
 export function workerMethods(context: MethodContext): Method[] {
   return [
-    compile(),
+    compile(context),
     start(context),
     execute(context),
     executeCode(context),
@@ -47,7 +47,7 @@ export function workerMethods(context: MethodContext): Method[] {
   ];
 }
 
-function compile(): Method {
+function compile(context: MethodContext): Method {
   return {
     name: "compile",
     description: "Checks an app's manifest and fills in its defaults before the app is installed.",
@@ -61,7 +61,7 @@ function compile(): Method {
     ],
     handler: (args) =>
       Promise.resolve([
-        compileManifest(args.manifest as Record<string, unknown>),
+        compileManifest(args.manifest as Record<string, unknown>, context.policy),
         args.files ?? [],
       ]),
   };
@@ -95,6 +95,15 @@ function start(context: MethodContext): Method {
               examples: [["python=3.11", "numpy", { pip: ["rich"] }]],
             },
             channels: { type: "array", description: "Conda channels, most important first." },
+            environment: {
+              description:
+                'Content of an environment.yml, the name of one among the app\'s files, or {"name": …} or {"prefix": …} ' +
+                "of an environment of the worker's machine that its operator allows.",
+            },
+            lock: {
+              description:
+                "An @EXPLICIT lock file with hashes, or the name of one among the app's files.",
+            },
             files_to_stage: {
               type: "array",
               description: 'Files of the artifact: "a.csv", "folder/", "from:to", "from/:to/".',
@@ -306,9 +315,13 @@ function inspection(context: MethodContext): Method[] {
     },
     {
       name: "get_session_info",
-      description: "Describes a session: state, app, environment, times. Also one that has ended.",
+      description:
+        "Describes a session, also one that has ended: status, app, environment, times; usage, limits and isolation; " +
+        "death {code, signal, reason, stderr} when its process has died; resources {cpus, cpu_affinity, cpu_quota, " +
+        "memory_limit, memory_total, process_limit, gpu: {visible, devices}} it may use, sizes in bytes, null when " +
+        "unlimited or unknown.",
       parameters: [SESSION_ID],
-      handler: (args, call) => sessionInfo(sessionOf(context, args, call, "inspect")),
+      handler: (args, call) => sessionDetails(sessionOf(context, args, call, "inspect")),
     },
     {
       name: "get_load",

@@ -45,8 +45,10 @@ export async function sessionInfo(session: Session): Promise<Record<string, unkn
     channels: [...request.spec.channels],
     python_version: session.pythonVersion ?? null,
     pid: session.pid ?? null,
+    death: session.death ?? null,
     pending_executions: session.pendingExecutions,
     usage: await session.usage() ?? null,
+    isolation: session.isolation ?? null,
     limits: {
       ...request.limits.resources,
       idle_timeout: seconds(request.limits.idleTimeout),
@@ -54,6 +56,12 @@ export async function sessionInfo(session: Session): Promise<Record<string, unkn
     },
     metadata: {},
   };
+}
+
+/** Description of one session: also what it may use of the machine. */
+export async function sessionDetails(session: Session): Promise<Record<string, unknown>> {
+  const [info, resources] = await Promise.all([sessionInfo(session), session.resources()]);
+  return { ...info, resources: resources ?? null };
 }
 
 function seconds(milliseconds: number | undefined): number | null {

@@ -6,19 +6,27 @@
  */
 import { join } from "@std/path";
 import { ensureDir } from "@std/fs";
-import { delay } from "../delay.ts";
 import { copyFontCache } from "../environments/font_cache.ts";
 import { messageOf, WorkerError } from "../errors.ts";
 import { describeExit } from "../interpreter/escalation.ts";
-import type { ProcessUsage } from "../interpreter/fork_server.ts";
+import type { Exit, ProcessUsage } from "../interpreter/fork_server.ts";
 import { Interpreter } from "../interpreter/interpreter.ts";
-import type { InterpreterOptions } from "../interpreter/options.ts";
-import type { ExecutionResult, LiveOutput } from "../interpreter/outputs.ts";
+import type {
+  InterpreterOptions,
+  IsolationOptions,
+  IsolationState,
+} from "../interpreter/options.ts";
+import type { ExecutionResult } from "../interpreter/outputs.ts";
+import type { Resources } from "../interpreter/resources.ts";
 import type { Switchboard } from "../interpreter/switchboard.ts";
 import type { Logger } from "../log.ts";
 import type { Progress, ProgressSink } from "../progress.ts";
+import { checkDevices } from "./devices.ts";
+import { displayText } from "./display_text.ts";
+import { deadError, type Death, type ExecuteRequest, type SessionResult } from "./execution.ts";
 import type { KernelUse } from "./kernels.ts";
 import { CallQueue } from "./queue.ts";
+import { removeTree } from "./remove_tree.ts";
 import { SessionLog } from "./session_log.ts";
 import { sessionVariables } from "./session_variables.ts";
 import type { StartRequest } from "./start_request.ts";
@@ -38,35 +46,17 @@ export interface SessionOptions {
   queueLimit: number;
   /** Variables of the worker that sessions get too. */
   passedVariables: Readonly<Record<string, string>>;
+  /** From what its process is kept; its own directory is added to what it may write to. */
+  isolation: IsolationOptions;
 }
-
-/** One execution. */
-export interface ExecuteRequest {
-  code: string;
-  filename?: string;
-  /** Milliseconds; none without. */
-  timeout?: number | undefined;
-  signal?: AbortSignal | undefined;
-  onOutput?: ((output: LiveOutput) => void) | undefined;
-  /** Answers `input()`. */
-  onInput?: ((prompt: string, password: boolean) => Promise<string>) | undefined;
-  silent?: boolean;
-  storeHistory?: boolean;
-  /** Environment variables for this execution only. */
-  env?: Readonly<Record<string, string | null>>;
-  /** Name under which it can be cancelled. @default a random one */
-  executionId?: string | undefined;
-}
-
-/** Result of an execution, with the name it could be cancelled by. */
-export type SessionResult = ExecutionResult & { execution_id: string };
 
 /** Time Python has to answer a question about the session (milliseconds). */
 const ASK_TIMEOUT = 10_000;
 
 /** A session of this worker. */
 export class Session {
-  readonly request: StartRequest;
+  /** What was asked for; the worker completes it with what files of the app say. */
+  request: StartRequest;
   readonly log: SessionLog;
   /** When it was asked for. */
   readonly createdAt: Date;
@@ -79,9 +69,12 @@ export class Session {
   #kernel: KernelUse | undefined;
   #interpreter: Interpreter | undefined;
   #ending: Promise<void> | undefined;
+  #released: Promise<void> | undefined;
   #started: Promise<void> | undefined;
   #lastActive: Date;
   #replacing: Promise<void> | undefined;
+  /** Why a process that was killed from here has no successor. */
+  #notReplaced: string | undefined;
   readonly #executions = new Map<string, AbortController>();
 
   /** A session that has not been started. */
@@ -128,9 +121,31 @@ export class Session {
     return this.#interpreter?.exit === undefined ? this.#interpreter?.pid : undefined;
   }
 
+  /** How its Python ended; `undefined` unless the session is dead. */
+  get death(): Death | undefined {
+    const exit = this.#interpreter?.exit;
+    if (this.#state !== "dead" || exit === undefined) return undefined;
+    return {
+      code: exit.code,
+      signal: exit.signal,
+      reason: this.#notReplaced ?? `its Python process ended with ${describeExit(exit)}`,
+      stderr: this.#interpreter!.lastError.trimEnd(),
+    };
+  }
+
+  /** What it may use of the machine; `undefined` when it has no process. */
+  async resources(): Promise<Resources | undefined> {
+    return await this.#interpreter?.resources();
+  }
+
   /** What its processes use now; `undefined` when it has none. */
   async usage(): Promise<ProcessUsage | undefined> {
     return await this.#interpreter?.usage();
+  }
+
+  /** How its process is isolated, once it has one. */
+  get isolation(): IsolationState | undefined {
+    return this.#interpreter?.isolation;
   }
 
   /** Python's version, once it runs. */
@@ -149,12 +164,15 @@ export class Session {
   /** Runs the start; `end` waits for it. When it throws, the session has failed and nothing is left of it. */
   async start(steps: (session: Session) => Promise<void>): Promise<void> {
     const run = async () => {
-      await Deno.remove(this.directory, { recursive: true }).catch(ignoreMissing);
+      this.#abort.signal.throwIfAborted();
+      await removeTree(this.directory);
       for (const name of ["work", "home", "tmp"]) await ensureDir(join(this.directory, name));
       await steps(this);
       this.#abort.signal.throwIfAborted();
+      this.#state = "running";
       // It may have died since its entry script ended.
-      this.#state = this.#interpreter?.exit === undefined ? "running" : "dead";
+      const exit = this.#interpreter?.exit;
+      if (exit !== undefined) this.#died(this.#interpreter!, exit);
     };
     const started = run();
     this.#started = started.catch(() => {});
@@ -174,41 +192,53 @@ export class Session {
   async launch(kernel: KernelUse, prefix: string): Promise<void> {
     this.#kernel = kernel;
     await copyFontCache(prefix, join(this.directory, "home"));
-    this.#interpreter = await this.#newInterpreter();
+    await this.#newInterpreter();
   }
 
-  async #newInterpreter(): Promise<Interpreter> {
+  #isolation(): IsolationOptions {
+    const { isolation } = this.#options;
+    return { ...isolation, writable: [this.directory, ...isolation.writable] };
+  }
+
+  /** Starts a process for the session, in another fork server when the first one has died. */
+  async #newInterpreter(): Promise<void> {
     const options: InterpreterOptions = {
       cwd: this.workingDirectory,
       overlay: join(this.directory, "overlay"),
       env: sessionVariables(this.request, this.directory, this.#options.passedVariables),
       limits: { ...this.request.limits.resources },
+      isolation: this.#isolation(),
       argv: this.request.argv,
       variables: { hypha_config: hyphaConfig(this.request) },
-      onBackground: (name, text) => this.log.write(name, text),
+      onBackground: (name, text, cell) => this.log.write(name, text, cell),
+      onLateDisplay: (display, cell) => this.log.add("stdout", displayText(display), cell),
     };
-    const kernel = this.#kernel!;
-    const interpreter = await Interpreter.start(kernel.server, this.#options.switchboard, options);
-    interpreter.exited.then((exit) => {
-      if (this.#interpreter !== interpreter || this.#state !== "running") return;
-      // One that was killed from here is replaced at once.
-      if (interpreter.killed) return;
-      this.#state = "dead";
-      this.log.add("error", `The Python process ended with ${describeExit(exit)}`);
-      this.#queue.cancelAll(this.#deadError());
-    });
-    return interpreter;
+    const server = await this.#kernel!.living(this.#abort.signal);
+    const interpreter = await Interpreter.start(server, this.#options.switchboard, options);
+    this.#interpreter = interpreter;
+    this.#notReplaced = undefined;
+    if (this.#state === "dead") this.#state = "running";
+    interpreter.exited.then((exit) => this.#died(interpreter, exit));
+  }
+
+  /** The process has ended by itself; one that was killed from here is replaced at once. */
+  #died(interpreter: Interpreter, exit: Exit): void {
+    if (this.#interpreter !== interpreter || this.#state !== "running") return;
+    if (interpreter.killed) return;
+    this.#state = "dead";
+    const reason = `The Python process ended with ${describeExit(exit)}`;
+    this.log.add("error", reason);
+    this.#options.log.warning("Session died", { session: this.id, reason });
+    this.#queue.cancelAll(this.#deadError());
   }
 
   /** Queues an execution and runs it when its turn comes. Errors of the code are results. */
   async execute(request: ExecuteRequest): Promise<SessionResult> {
     if (this.#state === "dead") throw this.#deadError();
     if (this.#interpreter === undefined || this.#state === "stopped" || this.#state === "failed") {
-      throw new WorkerError(
-        "session_not_ready",
-        `Cannot execute in session ${this.id}: it is ${this.#state}`,
-      );
+      throw this.#notReady("execute in");
     }
+    checkDevices(request.env ?? {}, this.#options.passedVariables, "config.env");
     const id = request.executionId ?? crypto.randomUUID();
     if (this.#executions.has(id)) {
       throw new WorkerError(
@@ -242,7 +272,10 @@ export class Session {
     return execution !== undefined;
   }
 
-  /** Interrupts what runs now, as Ctrl-C does. Whether something ran. */
+  /**
+   * Interrupts what runs now, as Ctrl-C does: once, since code may catch it to tidy up. Code that has caught one is
+   * reached by the next. Whether something ran.
+   */
   async interrupt(): Promise<boolean> {
     const interpreter = this.#interpreter;
     if (interpreter === undefined || !interpreter.busy) return false;
@@ -253,10 +286,7 @@ export class Session {
   /** Replaces Python by a fresh process: same id, files and environment, no variables. Queued calls are refused. */
   async restart(): Promise<void> {
     if (this.#kernel === undefined || (this.#state !== "running" && this.#state !== "dead")) {
-      throw new WorkerError(
-        "session_not_ready",
-        `Cannot restart session ${this.id}: it is ${this.#state}`,
-      );
+      throw this.#notReady("restart");
     }
     this.#queue.cancelAll(
       new WorkerError("execution_cancelled", `Session ${this.id} was restarted`),
@@ -273,32 +303,31 @@ export class Session {
   async #replace(): Promise<void> {
     await this.#interpreter?.kill();
     // Ended meanwhile: nobody wants another process.
-    if (this.#abort.signal.aborted) return;
+    if (this.#abort.signal.aborted) throw this.#notReady("restart");
     try {
-      this.#interpreter = await this.#newInterpreter();
+      await this.#newInterpreter();
     } catch (error) {
+      if (this.#abort.signal.aborted) throw this.#notReady("restart");
       this.#state = "dead";
-      this.log.add("error", `Python cannot be started again: ${messageOf(error)}`);
+      this.#notReplaced = `Python cannot be started again: ${messageOf(error)}`;
+      this.log.add("error", this.#notReplaced);
       throw error;
     }
-    this.#state = "running";
-    if (this.#abort.signal.aborted) await this.#interpreter.kill();
+    if (this.#abort.signal.aborted) throw this.#notReady("restart");
   }
 
   /** Asks Python: `complete`, `inspect` or `variables`. */
   async ask(what: string, params: Record<string, unknown>): Promise<unknown> {
     if (this.#state === "dead") throw this.#deadError();
     if (this.#interpreter === undefined) {
-      throw new WorkerError(
-        "session_not_ready",
-        `Cannot ask session ${this.id}: it is ${this.#state}`,
-      );
+      throw this.#notReady("ask");
     }
     return await this.#interpreter.ask(what, params, ASK_TIMEOUT);
   }
 
   async #run(request: ExecuteRequest): Promise<ExecutionResult> {
     await this.#replacing?.catch(() => {});
+    if (this.#abort.signal.aborted) throw this.#notReady("execute in");
     const interpreter = this.#interpreter!;
     if (interpreter.exit !== undefined) throw this.#deadError();
     this.#lastActive = this.#options.now();
@@ -323,13 +352,13 @@ export class Session {
     return result;
   }
 
+  #notReady(action: string): WorkerError {
+    const message = `Cannot ${action} session ${this.id}: it is ${this.#state}`;
+    return new WorkerError("session_not_ready", message);
+  }
+
   #deadError(): WorkerError {
-    const exit = this.#interpreter?.exit;
-    const how = exit === undefined ? "has ended" : `ended with ${describeExit(exit)}`;
-    return new WorkerError(
-      "session_dead",
-      `Kernel for session ${this.id} is not alive: its Python process ${how}`,
-    );
+    return deadError(this.id, this.death);
   }
 
   /** Ends the session, also one that is starting. May be called again; resolves when nothing is left. */
@@ -349,11 +378,20 @@ export class Session {
     this.log.add("info", "Session stopped");
   }
 
-  /** Gives back everything. Safe to call at any time and again. */
-  async #release(): Promise<void> {
+  /** Gives back everything, once: a session with the same id, and so the same directory, may start right after. */
+  #release(): Promise<void> {
+    return this.#released ??= this.#giveBack();
+  }
+
+  async #giveBack(): Promise<void> {
     await this.#interpreter?.kill();
     await this.#kernel?.release();
-    await removeTree(this.directory);
+    try {
+      await removeTree(this.directory);
+    } catch (error) {
+      const reason = messageOf(error);
+      this.#options.log.error("Cannot remove a session's directory", { session: this.id, reason });
+    }
   }
 }
 
@@ -366,22 +404,4 @@ function hyphaConfig(request: StartRequest): Record<string, unknown> {
     app_id: request.appId,
     disable_ssl: request.disableSsl,
   };
-}
-
-function ignoreMissing(error: unknown): void {
-  if (!(error instanceof Deno.errors.NotFound)) throw error;
-}
-
-/** Removes a directory that dying processes may still write to. */
-async function removeTree(directory: string): Promise<void> {
-  for (let attempt = 0;; attempt++) {
-    try {
-      await Deno.remove(directory, { recursive: true });
-      return;
-    } catch (error) {
-      if (error instanceof Deno.errors.NotFound) return;
-      if (attempt === 5) throw error;
-      await delay(50 * 2 ** attempt);
-    }
-  }
 }

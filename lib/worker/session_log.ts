@@ -12,6 +12,8 @@ export interface LogEntry {
   content: string;
   /** ISO 8601. */
   timestamp: string;
+  /** Number of the cell whose task put it out after the cell's end, where that is known. */
+  execution_count?: number;
 }
 
 /** One page of a log. `total` counts the entries of the asked type, also those that were dropped. */
@@ -64,18 +66,18 @@ export class SessionLog {
     this.#now = options.now ?? (() => new Date());
   }
 
-  /** Adds an entry. */
-  add(type: LogType, content: string): void {
-    this.#store(type, content);
+  /** Adds an entry; `cell` is the number of the cell it is of. */
+  add(type: LogType, content: string, cell?: number): void {
+    this.#store(type, content, cell);
   }
 
-  /** Adds text of a stream. Text that continues an unfinished line continues its entry. */
-  write(name: "stdout" | "stderr", text: string): void {
+  /** Adds text of a stream. Text that continues an unfinished line of the same cell continues its entry. */
+  write(name: "stdout" | "stderr", text: string, cell?: number): void {
     if (text === "") return;
     const open = this.#open.get(name);
-    const entry = open !== undefined && open.content.length + text.length <= MAX_CONTENT
-      ? this.#continue(open, text)
-      : this.#store(name, text);
+    const continues = open !== undefined && open.execution_count === cell &&
+      open.content.length + text.length <= MAX_CONTENT;
+    const entry = continues ? this.#continue(open, text) : this.#store(name, text, cell);
     if (text.endsWith("\n")) this.#open.delete(name);
     else this.#open.set(name, entry);
   }
@@ -90,7 +92,8 @@ export class SessionLog {
       const position = type === undefined ? entry.position : entry.typePosition;
       if (position < offset) continue;
       if (position >= end) break;
-      items.push({ type: entry.type, content: entry.content, timestamp: entry.timestamp });
+      const { typePosition: _type, position: _position, ...item } = entry;
+      items.push(item);
     }
     const errors = this.errors();
     return {
@@ -115,12 +118,13 @@ export class SessionLog {
     return entry;
   }
 
-  #store(type: LogType, content: string): Stored {
+  #store(type: LogType, content: string, cell?: number): Stored {
     const typePosition = this.#totals.get(type) ?? 0;
     const entry: Stored = {
       type,
       content: content.length > MAX_CONTENT ? content.slice(0, MAX_CONTENT) + "…" : content,
       timestamp: this.#now().toISOString(),
+      ...(cell === undefined ? {} : { execution_count: cell }),
       position: this.#total,
       typePosition,
     };

@@ -1,11 +1,11 @@
 /** From the `config` of a call to a checked start: who the tenant is, where the app's files are. */
+import { NOTHING_LOCAL, type SpecPolicy } from "../environments/policy.ts";
 import { WorkerError } from "../errors.ts";
 import { addSecret } from "../log.ts";
 import { createArtifactSource } from "../staging/artifact.ts";
 import type { StageSource } from "../staging/source.ts";
 import { type AccessRules, checkStart } from "./access.ts";
 import type { Caller } from "./caller.ts";
-import { environmentOf } from "./environment.ts";
 import { limitsOf, type SessionLimits } from "./session_limits.ts";
 import {
   DEFAULT_START_TIMEOUT,
@@ -25,6 +25,8 @@ export interface StartContext {
   readonly disableSsl: boolean;
   /** The operator's limits of sessions. */
   readonly limits: SessionLimits;
+  /** What manifests may use of this machine. @default nothing */
+  readonly policy?: SpecPolicy;
 }
 
 /** The controller waits for the script's service itself, so a script that serves for ever may run on (ms). */
@@ -42,7 +44,11 @@ export function prepareStart(
   checkStart(context.rules, caller, workspace);
   addSecret(parsed.token);
   const { id, clientId } = identity(parsed, caller, workspace);
-  const { spec, stage, entryPoint } = readManifest(parsed.manifest, parsed.entryPoint);
+  const parts = readManifest(
+    parsed.manifest,
+    parsed.entryPoint,
+    context.policy ?? NOTHING_LOCAL,
+  );
   const appId = parsed.appId ?? (parsed.manifest.id as string | undefined) ?? clientId;
   const timeout = parsed.timeout ?? DEFAULT_START_TIMEOUT;
   return {
@@ -51,16 +57,13 @@ export function prepareStart(
     clientId,
     appId: String(appId),
     manifest: parsed.manifest,
-    spec,
-    stage,
-    entryPoint,
+    ...parts,
     entryPointOptional: caller.kind === "direct" && parsed.artifactId === undefined,
     source: artifactOf(parsed, workspace, context),
     serverUrl: parsed.serverUrl ?? context.serverUrl,
     token: parsed.token,
     disableSsl: parsed.disableSsl || context.disableSsl,
     limits: limitsOf(parsed.manifest, context.limits),
-    env: environmentOf(parsed.manifest.env, "manifest.env"),
     argv: [""],
     timeout: caller.kind === "controller" && waitsForService(parsed)
       ? Math.min(timeout, SERVICE_PATIENCE)

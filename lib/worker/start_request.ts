@@ -2,15 +2,21 @@
  * What `start` was asked to do, checked: everything in `config` comes from outside, also through the app
  * controller, which lets users override its own fields (facts of the Hypha contract).
  */
+import { checkSpec, type SpecPolicy } from "../environments/policy.ts";
 import { type EnvironmentSpec, parseSpec } from "../environments/spec.ts";
+import { type ReadFile, readSpecFiles, specFiles } from "../environments/spec_files.ts";
 import { WorkerError } from "../errors.ts";
 import { parseStageEntries, type StageEntry } from "../staging/entries.ts";
 import type { StageSource } from "../staging/source.ts";
 import type { SessionLimits } from "./session_limits.ts";
 import type { Manifest } from "./compile.ts";
+import { environmentOf } from "./environment.ts";
 
 /** Types of apps this worker runs. */
 export const SUPPORTED_TYPES = ["conda-jupyter-kernel", "python-conda"] as const;
+
+/** Reads a spec that files of the app belong to. Throws `invalid_spec`, or what reading throws. */
+export type SpecReader = (read: ReadFile) => Promise<EnvironmentSpec>;
 
 /** A start, checked. */
 export interface StartRequest {
@@ -20,7 +26,10 @@ export interface StartRequest {
   readonly clientId: string;
   readonly appId: string;
   readonly manifest: Manifest;
+  /** The environment; what files of the app say of it comes in with {@linkcode completeRequest}. */
   readonly spec: EnvironmentSpec;
+  /** Reads the environment anew with the files of the app that the manifest names; absent when it names none. */
+  readonly readSpec?: SpecReader;
   readonly stage: readonly StageEntry[];
   /** Path of the entry script in the source, when there is one. */
   readonly entryPoint: string | undefined;
@@ -119,11 +128,18 @@ export function parseStartConfig(config: Manifest): StartConfig {
   };
 }
 
-/** What the manifest asks for: environment, files, entry script. */
+/** What a manifest asks for. */
+export type ManifestParts = Pick<
+  StartRequest,
+  "spec" | "readSpec" | "stage" | "entryPoint" | "env"
+>;
+
+/** What the manifest asks for: environment, files, entry script, variables. */
 export function readManifest(
   manifest: Manifest,
   entryPoint: string | undefined,
-): { spec: EnvironmentSpec; stage: StageEntry[]; entryPoint: string | undefined } {
+  policy: SpecPolicy,
+): ManifestParts {
   const type = manifest.type;
   if (type !== undefined && type !== null && !SUPPORTED_TYPES.some((known) => known === type)) {
     throw new WorkerError(
@@ -137,11 +153,38 @@ export function readManifest(
   if (script !== undefined && script !== null && typeof script !== "string") {
     throw bad("manifest.entry_point", "must be the path of a script");
   }
+  const spec = parseSpec(manifest);
+  checkSpec(spec, policy);
+  const readSpec: SpecReader = async (read) => {
+    const complete = parseSpec(manifest, { files: await readSpecFiles(manifest, read) });
+    checkSpec(complete, policy);
+    return complete;
+  };
   return {
-    spec: parseSpec(manifest),
+    spec,
+    ...(specFiles(manifest) === undefined ? {} : { readSpec }),
     stage: parseStageEntries(manifest.files_to_stage),
     entryPoint: script ? script : undefined,
+    env: { ...spec.variables, ...environmentOf(manifest.env, "manifest.env") },
   };
+}
+
+/** A request with what the files of the app say of its environment. Throws as the reader does. */
+export async function completeRequest(
+  request: StartRequest,
+  signal: AbortSignal,
+): Promise<StartRequest> {
+  const { source, readSpec } = request;
+  if (readSpec === undefined) return request;
+  if (source === undefined) {
+    throw new WorkerError(
+      "staging_failed",
+      "Cannot read the app's environment: the session has no artifact to fetch its file from",
+      { suggestion: "Give artifact_id, or app_id of an installed app, in config." },
+    );
+  }
+  const spec = await readSpec((path) => source.readText(path, { signal }));
+  return { ...request, spec, env: { ...spec.variables, ...request.env } };
 }
 
 /** Time the entry script is waited for when nothing else is said (milliseconds). */

@@ -7,16 +7,18 @@ import { join } from "@std/path";
 import { ensureDir } from "@std/fs";
 import type { EnvironmentLease } from "../environments/store.ts";
 import type { EnvironmentSpec } from "../environments/spec.ts";
-import { settledWithin } from "../delay.ts";
+import { delay, settledWithin } from "../delay.ts";
 import { hasCode, messageOf, WorkerError } from "../errors.ts";
+import type { IsolationOptions } from "../interpreter/options.ts";
 import type { LiveOutput } from "../interpreter/outputs.ts";
 import type { Switchboard } from "../interpreter/switchboard.ts";
 import type { Logger } from "../log.ts";
 import type { ProgressSink } from "../progress.ts";
 import { stageFiles } from "../staging/stage.ts";
+import { checkDevices } from "./devices.ts";
 import type { Kernels } from "./kernels.ts";
 import { Session } from "./session.ts";
-import type { StartRequest } from "./start_request.ts";
+import { completeRequest, type StartRequest } from "./start_request.ts";
 
 /** Gives environments; `EnvironmentStore` is the real one. */
 export interface Environments {
@@ -41,6 +43,8 @@ export interface WorkerOptions {
   queueLimit?: number;
   /** Variables of the worker that sessions get too. @default none */
   passedVariables?: Readonly<Record<string, string>>;
+  /** From what sessions are kept, besides each other's directories. @default nothing, they may do what the worker may */
+  isolation?: Omit<IsolationOptions, "sessions">;
   /** The time. @default the system's */
   now?: () => Date;
 }
@@ -52,6 +56,9 @@ export interface StartHooks {
   onOutput?: (output: LiveOutput) => void;
   signal?: AbortSignal;
 }
+
+/** `setTimeout` takes 31 bits of milliseconds. */
+const LONGEST_TIMER = 2 ** 31 - 1;
 
 /** Ended sessions whose logs can still be read. */
 const KEPT_ENDED = 200;
@@ -95,11 +102,16 @@ export class Worker implements AsyncDisposable {
    * Starts a session: environment, files, Python, entry script. When it throws, nothing is left but the log.
    */
   async start(request: StartRequest, hooks: StartHooks): Promise<Session> {
+    const { id } = request;
+    const passedVariables = this.#options.passedVariables ?? {};
+    checkDevices(request.env, passedVariables, "config.manifest.env");
+    const directory = join(this.#options.workingDirectory, await directoryName(id));
+    // From here to where the session is entered there must be no turn of the event loop.
     if (this.#stopping) {
       throw new WorkerError("worker_stopping", "Cannot start session: the worker is shutting down");
     }
-    if (this.#sessions.has(request.id)) {
-      throw new WorkerError("session_exists", `Session ${request.id} already exists`);
+    if (this.#sessions.has(id)) {
+      throw new WorkerError("session_exists", `Session ${id} already exists`);
     }
     if (this.#sessions.size >= this.#maxSessions) {
       throw new WorkerError(
@@ -107,24 +119,25 @@ export class Worker implements AsyncDisposable {
         `Cannot start session: the worker runs ${this.#sessions.size} sessions already`,
       );
     }
+    hooks.signal?.throwIfAborted();
     const session = new Session({
       request,
-      directory: join(this.#options.workingDirectory, await directoryName(request.id)),
+      directory,
       switchboard: this.#options.switchboard,
       log: this.#options.log,
       now: this.#now,
       queueLimit: this.#options.queueLimit ?? 64,
-      passedVariables: this.#options.passedVariables ?? {},
+      passedVariables,
+      isolation: {
+        ...this.#options.isolation ?? { mode: "off", hidden: [], writable: [] },
+        sessions: this.#options.workingDirectory,
+      },
     });
-    // Checked again: computing the name took a turn of the event loop.
-    if (this.#sessions.has(request.id)) {
-      throw new WorkerError("session_exists", `Session ${request.id} already exists`);
-    }
-    this.#sessions.set(request.id, session);
+    this.#sessions.set(id, session);
     const onProgress = session.reporter(hooks.onProgress);
     const { log } = this.#options;
     log.info("Starting session", { session: request.id, app: request.appId });
-    const onAbort = () => session.end();
+    const onAbort = () => void this.#end(session);
     hooks.signal?.addEventListener("abort", onAbort, { once: true });
     try {
       await ensureDir(this.#options.workingDirectory);
@@ -149,13 +162,13 @@ export class Worker implements AsyncDisposable {
     const end = (reason: string) => {
       session.log.add("info", `Session ended: ${reason}`);
       this.#options.log.info("Session ended", { session: session.id, reason });
-      this.stop(session.id).catch((error) =>
-        this.#options.log.error("Cannot end a session", { reason: messageOf(error) })
-      );
+      this.#end(session);
     };
     const later = (milliseconds: number, action: () => void) => {
-      const timer = setTimeout(action, Math.min(milliseconds, 2 ** 31 - 1));
-      session.signal.addEventListener("abort", () => clearTimeout(timer), { once: true });
+      delay(Math.min(milliseconds, LONGEST_TIMER), session.signal).then(
+        () => milliseconds > LONGEST_TIMER ? later(milliseconds - LONGEST_TIMER, action) : action(),
+        () => {},
+      );
     };
     if (maxLifetime !== undefined) later(maxLifetime, () => end("it has reached its greatest age"));
     if (idleTimeout === undefined) return;
@@ -173,7 +186,14 @@ export class Worker implements AsyncDisposable {
     const { onProgress } = hooks;
     onProgress({ type: "info", message: "Starting conda environment session", phase: "start" });
     const script = await this.#script(request, signal, onProgress);
-    const lease = await this.#options.environments.acquire(request.spec, { signal, onProgress });
+    session.request = await completeRequest(request, signal);
+    checkDevices(
+      session.request.env,
+      this.#options.passedVariables ?? {},
+      "the environment's variables",
+    );
+    const { spec } = session.request;
+    const lease = await this.#options.environments.acquire(spec, { signal, onProgress });
     if (signal.aborted) {
       await lease.release();
       signal.throwIfAborted();
@@ -273,9 +293,22 @@ export class Worker implements AsyncDisposable {
   async stop(id: string): Promise<void> {
     const session = this.#sessions.get(id);
     if (session === undefined) return;
-    await session.end();
-    this.#retire(session);
+    try {
+      await session.end();
+    } finally {
+      this.#retire(session);
+    }
     this.#options.log.info("Session stopped", { session: id });
+  }
+
+  /** Ends a session that nobody waits for; never rejects. */
+  async #end(session: Session): Promise<void> {
+    try {
+      await session.end();
+    } catch (error) {
+      this.#options.log.error("Cannot end a session", { reason: messageOf(error) });
+    }
+    this.#retire(session);
   }
 
   #retire(session: Session): void {

@@ -102,6 +102,26 @@ Deno.test("another script than the manifest's can be run, with arguments of its 
   assertEquals(stdout, "['other.py', '--fast', 'two words', '--help'] __main__\n");
 });
 
+Deno.test("an environment.yml beside the manifest is used; --channel goes before its channels", async () => {
+  await using desk = await Desk.make();
+  const app = await desk.app("import os, six; print(six.__name__, os.environ['FROM_FILE'])", {
+    dependencies: undefined,
+    channels: undefined,
+  });
+  await desk.write(
+    "app/environment.yml",
+    "channels: ['https://nowhere.invalid/x']\ndependencies: [python=3.11, six]\n" +
+      "variables: {FROM_FILE: 'yes'}\n",
+  );
+  const { code, stdout, stderr } = await desk.run(app, `--channel=${stackPaths.channel}`);
+  assertEquals([code, stdout], [0, "six yes\n"], stderr);
+  await desk.write("app/environment.yml", "dependencies: [python, 3.10]\n");
+  const refused = await desk.run(app);
+  assertEquals(refused.code, 1, refused.stderr);
+  assertStringIncludes(refused.stderr, "environment.yml.dependencies[1]");
+  await assertNothingLeft(desk);
+});
+
 Deno.test("files are staged from the app's folder into the script's directory", async () => {
   await using desk = await Desk.make();
   const app = await desk.app(

@@ -1,4 +1,4 @@
-import { Stage } from "./stage.ts";
+import { eventually, isAlive, Stage } from "./stage.ts";
 
 Deno.test("clients control their sessions", async (t) => {
   await using stage = await Stage.start();
@@ -84,6 +84,80 @@ check(stdout(await w.execute("s", "print('y' in globals())")) == "False\\n")
 check((await w.get_session_info("s"))["status"] == "running")`);
     },
   );
+
+  await t.step("a second interrupt ends a cell that has caught the first", async () => {
+    await python(`
+call = await running("s", "import time\\ntry: time.sleep(1000)\\nexcept KeyboardInterrupt: print('caught', flush=True)\\ntime.sleep(1000)", config={"timeout": 0})
+for _ in range(2):
+    check(await w.interrupt("s") == {"interrupted": True})
+    await asyncio.sleep(0.3)
+result = await asyncio.wait_for(call, 60)
+check(result["error"]["ename"] == "KeyboardInterrupt" and "caught" in stdout(result), result)`);
+  });
+
+  await t.step("how a session died is told, and restart revives it", async () => {
+    await python(`
+await w.execute("s", "import os")
+for code, exit, signal, words in [
+        ("os.write(2, b'last words\\\\n'); os._exit(5)", 5, None, "exit code 5"),
+        ("import ctypes; ctypes.string_at(0)", None, "SIGSEGV", "Segmentation fault"),
+        ("os.kill(os.getpid(), 9)", None, "SIGKILL", "out of memory, or killed from outside")]:
+    result = await w.execute("s", code)
+    check(result["status"] == "error" and result["state_lost"], result)
+    later = await fails(w.execute("s", "1"))
+    check(words in later and "is not alive" in later and "restart" in later, later)
+    info = await w.get_session_info("s")
+    check(info["status"] == "dead" and info["pid"] is None and info["usage"] is None, info)
+    check(info["death"]["code"] == exit and info["death"]["signal"] == signal, info)
+    check("last words" == info["death"]["stderr"] or exit is None, info)
+    check([i["status"] for i in await w.list_sessions() if i["id"].endswith("/s")] == ["dead"])
+    logs = await w.get_logs("s", type="error")
+    check("ended with" in logs["items"][-1]["content"], logs)
+    await w.restart("s")
+    check((await w.get_session_info("s"))["death"] is None)
+    await w.execute("s", "import os")`);
+  });
+
+  await t.step(
+    "sessions of a fork server that was killed are restarted in another one, and nothing is left",
+    async () => {
+      const [pid] = JSON.parse(
+        await python(`
+await w.start(config("neighbour"))
+daemon = """
+import os, time
+read, write = os.pipe()
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        os.write(write, b"%d" % os.getpid())
+        time.sleep(1000)
+    os._exit(0)
+os.wait()
+print(os.read(read, 20).decode(), os.getppid())"""
+pid, server = map(int, stdout(await w.execute("s", daemon)).split())
+call = await running("neighbour", "import time; time.sleep(1000)", config={"timeout": 0})
+os.kill(server, 9)
+result = await asyncio.wait_for(call, 60)
+check(result["state_lost"] and "fork server of its environment ended with signal SIGKILL" in result["error"]["evalue"], result)
+check("fork server" in await fails(w.execute("neighbour", "1")))
+await asyncio.gather(w.restart("s"), w.restart("neighbour"))
+servers = [int(stdout(await w.execute(id, "import os; print(os.getppid())"))) for id in ["s", "neighbour"]]
+check(servers[0] == servers[1] != server, servers)
+await w.stop("neighbour")
+print(json.dumps([pid]))`),
+      ) as [number];
+      await eventually(async () => !await isAlive(pid), "the daemon of the session ends");
+    },
+  );
+
+  await t.step("a session is told what it may use of the machine", async () => {
+    await python(`
+resources = (await w.get_session_info("s"))["resources"]
+check(0 < resources["cpus"] <= resources["cpu_affinity"], resources)
+check(0 < resources["memory_limit"] <= resources["memory_total"], resources)
+check(isinstance(resources["gpu"]["devices"], list) and "CUDA_VISIBLE_DEVICES" in resources["gpu"]["visible"], resources)`);
+  });
 
   await t.step("input asks the client, and fails at once without one", async () => {
     await python(`

@@ -152,6 +152,8 @@ export async function startWorker(
     `--cache-dir=${cacheDir}`,
     `--working-dir=${workingDir}`,
     "--service-id=conda-worker",
+    // The packages of the tests are in a directory.
+    `--allow-file-channels=${stackPaths.channelDir}`,
     ...options.args ?? [],
   ], {
     HYPHA_TOKEN: options.token ?? await server.userToken({ user }),

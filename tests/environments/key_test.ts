@@ -16,8 +16,18 @@ Deno.test("spelling and the order of packages do not matter", async () => {
     const dependencies of [
       ["NumPy >= 1.2, < 2", " python = 3.11 ", { pip: ["Six"] }],
       [{ pip: "six" }, "python=3.11", "pip", "numpy>=1.2,<2", "numpy>=1.2,<2"],
+      ["python 3.11.*", "numpy[version='<2,>=1.2']", { pip: ["six"] }],
     ]
   ) assertEquals(await key({ dependencies }), one);
+});
+
+/** A lock file with one package. */
+function locked(digit: string): string {
+  return `@EXPLICIT\nhttps://example.org/noarch/python-3.11-0.conda#${digit.repeat(32)}\n`;
+}
+
+Deno.test("variables do not matter: they change sessions and nothing on disk", async () => {
+  assertEquals(await key({ variables: { A: "x" } }), await key({}));
 });
 
 Deno.test("everything that decides the content matters", async () => {
@@ -34,6 +44,17 @@ Deno.test("everything that decides the content matters", async () => {
     await environmentKey(spec, { ...OPTIONS, family: "conda" }),
     await environmentKey(spec, { ...OPTIONS, root: "/other/envs" }),
     await environmentKey(spec, { ...OPTIONS, platform: "darwin-aarch64" }),
+    await environmentKey(spec, { ...OPTIONS, usesConfiguration: true }),
+    await key({ ...manifest, channel_priority: "strict" }),
+    await key({ ...manifest, channel_priority: "disabled" }),
+    await key({ ...manifest, dependencies: ["numpy", { pip: ["--pre", "a", "b"] }] }),
+    await key({ ...manifest, dependencies: ["numpy", { pip: ["--no-deps", "a", "b"] }] }),
+    await key({ ...manifest, dependencies: ["numpy=1.2", { pip: ["a", "b"] }] }),
+    await key({ ...manifest, dependencies: ["numpy==1.2", { pip: ["a", "b"] }] }),
+    await key({ environment: { name: "numpy" } }),
+    await key({ environment: { prefix: "/numpy" } }),
+    await key({ lock: locked("a") }),
+    await key({ lock: locked("b") }),
   ];
   assertEquals(new Set(keys).size, keys.length);
   assertNotEquals(keys[0], "");

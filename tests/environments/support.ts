@@ -1,20 +1,27 @@
 /** What the tests of the environment cache share. */
-import { fromFileUrl } from "@std/path";
-import { EnvironmentStore } from "../../lib/environments/store.ts";
+import { fromFileUrl, join } from "@std/path";
+import { ensureDir } from "@std/fs";
+import { FileLock } from "../../lib/environments/lock.ts";
+import { readMeta } from "../../lib/environments/meta.ts";
+import { EnvironmentStore, type EnvironmentStoreOptions } from "../../lib/environments/store.ts";
 import { type EnvironmentSpec, parseSpec } from "../../lib/environments/spec.ts";
 import { silentLogger } from "../../lib/log.ts";
 import { readLines } from "../../lib/managers/lines.ts";
 import type { ManagerKind } from "../../lib/managers/manager.ts";
-import { CHANNEL, Double } from "../managers/double.ts";
+import { CHANNEL, Double, until } from "../managers/double.ts";
 import type { ManagerFaults } from "../stack/stack.ts";
 
-/** Permissions of the worker, as its start task has them, but for the network and the system. */
+/** Permissions of the worker, as its start task has them, but for the network and most of the system. */
 const PERMISSIONS = [
   "--allow-run=mamba,micromamba,conda",
   "--allow-read",
   "--allow-write",
   "--allow-env",
+  "--allow-sys=statfs",
 ];
+
+/** What a test may say of a store. */
+type StoreOptions = Partial<Omit<EnvironmentStoreOptions, "directory" | "manager">>;
 
 /** A double with a cache that uses it. */
 export class Cache implements AsyncDisposable {
@@ -27,19 +34,54 @@ export class Cache implements AsyncDisposable {
   }
 
   /** Makes a cache. */
-  static async make(kind: ManagerKind, faults: ManagerFaults = {}): Promise<Cache> {
+  static async make(
+    kind: ManagerKind,
+    faults: ManagerFaults = {},
+    options: StoreOptions = {},
+  ): Promise<Cache> {
     const double = await Double.install(kind, faults);
-    return new Cache(double, await Cache.#store(double));
+    return new Cache(double, await Cache.#store(double, options));
   }
 
-  static async #store(double: Double): Promise<EnvironmentStore> {
+  static async #store(double: Double, options: StoreOptions): Promise<EnvironmentStore> {
     const manager = await double.detect();
-    return new EnvironmentStore({ directory: double.cache, manager, log: silentLogger });
+    return new EnvironmentStore({
+      directory: double.cache,
+      manager,
+      log: silentLogger,
+      ...options,
+    });
   }
 
   /** A second store of the same directory, as another worker would have it. */
-  another(): Promise<EnvironmentStore> {
-    return Cache.#store(this.double);
+  another(options: StoreOptions = {}): Promise<EnvironmentStore> {
+    return Cache.#store(this.double, options);
+  }
+
+  /** Names of the environments that are there, complete or not. */
+  async environments(): Promise<string[]> {
+    const names = await this.list(this.store.layout.environments);
+    return names.filter((name) => /^[0-9a-f]{16}(?:-\d)?$/.test(name));
+  }
+
+  /** Builds an environment, gives it back, and waits until the worker itself has finished with it. */
+  async build(...dependencies: unknown[]): Promise<string> {
+    const lease = await this.store.acquire(spec(...dependencies));
+    await lease.release();
+    await until(
+      async () => (await readMeta(this.store.layout.meta(lease.key)))?.bytes !== undefined,
+      "the modules are compiled and the size is known",
+    );
+    await this.idle(lease.key);
+    return lease.key;
+  }
+
+  /** Waits until nobody holds the lock of an environment. */
+  async idle(key: string): Promise<void> {
+    await until(async () => {
+      using lock = await FileLock.try(this.store.layout.lock(key), "exclusive");
+      return lock !== undefined;
+    }, "the environment is not in use");
   }
 
   /** Names in a directory of the cache. */
@@ -49,9 +91,29 @@ export class Cache implements AsyncDisposable {
     return names.sort();
   }
 
-  /** Starts a worker process that acquires an environment. */
-  worker(manifest: Record<string, unknown>): WorkerProcess {
-    return new WorkerProcess(this.double, manifest);
+  /** Starts a worker process that acquires environments, all at once. */
+  worker(...manifests: Record<string, unknown>[]): WorkerProcess {
+    return new WorkerProcess(this.double, manifests);
+  }
+
+  /** Starts one to which the cache is read-only; `undefined` where that cannot be had. */
+  async readOnlyWorker(
+    ...manifests: Record<string, unknown>[]
+  ): Promise<WorkerProcess | undefined> {
+    const runtime = join(this.double.directory, "elsewhere");
+    await ensureDir(runtime);
+    const env = { WORKER_RUNTIME: runtime };
+    if (Deno.uid() !== 0) {
+      await new Deno.Command("chmod", { args: ["-R", "a-w", this.double.cache] }).output();
+      return new WorkerProcess(this.double, manifests, { env });
+    }
+    // Nothing is read-only to root but a mount.
+    const mount = 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0"';
+    const wrapper = ["unshare", "-m", "sh", "-c", `${mount} && exec "$@"`, this.double.cache];
+    const { success } = await new Deno.Command(wrapper[0]!, {
+      args: [...wrapper.slice(1), "true"],
+    }).output();
+    return success ? new WorkerProcess(this.double, manifests, { wrapper, env }) : undefined;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -67,25 +129,36 @@ export class WorkerProcess {
   /** What it printed so far. */
   readonly lines: string[] = [];
 
-  constructor(double: Double, manifest: Record<string, unknown>) {
+  constructor(
+    double: Double,
+    manifests: readonly Record<string, unknown>[],
+    { wrapper = [], env = {} }: { wrapper?: string[]; env?: Record<string, string> } = {},
+  ) {
     const script = fromFileUrl(new URL("./worker_process.ts", import.meta.url));
-    this.#child = new Deno.Command(Deno.execPath(), {
+    const [command, ...args] = [...wrapper, Deno.execPath()];
+    this.#child = new Deno.Command(command!, {
       args: [
+        ...args,
         "run",
         "--quiet",
         "--no-prompt",
         ...PERMISSIONS,
         script,
         double.cache,
-        JSON.stringify({ channels: [CHANNEL], ...manifest }),
+        JSON.stringify(manifests.map((manifest) => ({ channels: [CHANNEL], ...manifest }))),
       ],
-      env: { ...double.env, LD_LIBRARY_PATH: "/nonexistent" },
+      env: { ...double.env, ...env, LD_LIBRARY_PATH: "/nonexistent" },
       clearEnv: true,
       stdin: "piped",
       stdout: "piped",
       stderr: "inherit",
     }).spawn();
     this.#read = readLines(this.#child.stdout, (line) => this.lines.push(line));
+  }
+
+  /** Its process id. */
+  get pid(): number {
+    return this.#child.pid;
   }
 
   /** Kills it as the kernel would. */

@@ -97,6 +97,23 @@ await suite("death", {
       return true;
     });
   },
+  "memory beyond the limit is an error of the cell, and the session lives": async (_, kernel) => {
+    const session = await kernel.session({ limits: { memory: 2 ** 30 } });
+    const result = await session.execute("x = 1\ny = bytearray(2 ** 31)");
+    assertEquals([result.error?.ename, result.state_lost], ["MemoryError", undefined]);
+    assertEquals((await session.execute("x")).status, "ok");
+  },
+  "processor time beyond the limit ends the process, and that is told": async (_, kernel) => {
+    const session = await kernel.session({ limits: { cpu_time: 1 } });
+    const result = await session.execute("while True: pass");
+    assertEquals([result.status, result.state_lost], ["error", true]);
+    assertStringIncludes(result.error!.evalue, "SIGXCPU (its limit of processor time is used up)");
+  },
+  "the last words of a process are kept": async (session) => {
+    await session.execute("import os, sys\nprint('early', file=sys.stderr)");
+    await session.execute("os.write(2, b'cannot go on\\n')\nos._exit(3)");
+    assertEquals(session.lastError, "cannot go on\n");
+  },
   "what a killed process leaves unfinished holds nobody up": async (session) => {
     // A child that keeps writing while the session dies in the middle of its output.
     const code =

@@ -3,7 +3,7 @@ import { join } from "@std/path";
 import { silentLogger } from "../../lib/log.ts";
 import { ForkServer } from "../../lib/interpreter/fork_server.ts";
 import { Interpreter } from "../../lib/interpreter/interpreter.ts";
-import type { InterpreterOptions } from "../../lib/interpreter/options.ts";
+import type { InterpreterOptions, IsolationOptions } from "../../lib/interpreter/options.ts";
 import type { ExecutionResult } from "../../lib/interpreter/outputs.ts";
 import { installRuntime } from "../../lib/interpreter/runtime.ts";
 import { Switchboard } from "../../lib/interpreter/switchboard.ts";
@@ -59,12 +59,25 @@ export class Kernel implements AsyncDisposable {
     return new Kernel(directory, switchboard, server);
   }
 
-  /** Forks a session into a fresh working directory. */
+  /** Where sessions get their directories. */
+  get sessionsDirectory(): string {
+    return join(this.directory, "sessions");
+  }
+
+  /** Forks a session into a fresh working directory, isolated as those of a worker are; directories that are given are its own. */
   async session(options: Partial<InterpreterOptions> = {}): Promise<Interpreter> {
-    const own = await Deno.makeTempDir({ dir: this.directory });
-    const cwd = join(own, "work");
-    await Deno.mkdir(cwd);
-    const all = { cwd, overlay: join(own, "overlay"), env: {}, ...options };
+    await Deno.mkdir(this.sessionsDirectory, { recursive: true });
+    const own = await Deno.makeTempDir({ dir: this.sessionsDirectory });
+    const cwd = options.cwd ?? join(own, "work");
+    if (options.cwd === undefined) await Deno.mkdir(cwd);
+    const given = [cwd, options.overlay, options.env?.HOME];
+    const isolation: IsolationOptions = {
+      mode: "auto",
+      sessions: this.sessionsDirectory,
+      hidden: [this.switchboard.path],
+      writable: [own, ...given.filter((path) => typeof path === "string")],
+    };
+    const all = { cwd, overlay: join(own, "overlay"), env: {}, isolation, ...options };
     const session = await Interpreter.start(this.server, this.switchboard, all);
     this.#sessions.push(session);
     return session;

@@ -170,7 +170,8 @@ for (const python of await edgePythons()) {
     await using kernel = await Kernel.start(python);
     const wheels = join(kernel.directory, "wheels");
     await makeWheels(wheels);
-    const session = await kernel.session({ env: { PIP_NO_INDEX: "1", PIP_FIND_LINKS: wheels } });
+    const env = { PIP_NO_INDEX: "1", PIP_FIND_LINKS: wheels, HOME: wheels };
+    const session = await kernel.session({ env });
     const names = "sorted(__import__('os').listdir(__import__('site').getsitepackages()[0]))";
     const before = await valueOf(session, names);
 

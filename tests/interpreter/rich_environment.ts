@@ -7,7 +7,16 @@ export type RichEnvironment = "plain" | "ipython";
 
 const CONDA = ["python=3.11", "pip", "matplotlib", "pandas", "pillow"];
 /** What the local channel lacks. */
-const PIP = ["plotly==7.1.0", "tqdm==4.70.1", "rich==15.0.0", "jinja2==3.1.6"];
+const PIP = [
+  "plotly==7.1.0",
+  "tqdm==4.70.1",
+  "rich==15.0.0",
+  "jinja2==3.1.6",
+  "nest_asyncio==1.6.0",
+  "cloudpickle==3.1.2",
+];
+/** What needs IPython. */
+const WITH_IPYTHON = ["ipywidgets==8.1.9", "anywidget==0.11.0", "line_profiler==5.1.0"];
 
 /** Path of the environment's Python; the first call makes the environment. */
 export async function richPython(kind: RichEnvironment): Promise<string> {
@@ -16,14 +25,15 @@ export async function richPython(kind: RichEnvironment): Promise<string> {
   const prefix = join(stackPaths.tools, "rich-env", kind);
   const python = join(prefix, "bin", "python");
   const stamp = `${prefix}.stamp`;
-  const wanted = [...conda, ...PIP].join("\n");
+  const pip = kind === "ipython" ? [...PIP, ...WITH_IPYTHON] : PIP;
+  const wanted = [...conda, ...pip].join("\n");
   if (await Deno.readTextFile(stamp).catch(() => "") === wanted) return python;
   await Deno.remove(prefix, { recursive: true }).catch(() => {});
   await Deno.mkdir(prefix.slice(0, prefix.lastIndexOf("/")), { recursive: true });
   const mamba = join(stackPaths.tools, "managers", "mamba", "bin", "mamba");
   const channel = ["--no-rc", "--override-channels", "-c", stackPaths.channel];
   await run(mamba, ["create", "-y", "-p", prefix, ...channel, ...conda]);
-  await run(python, ["-m", "pip", "install", "--quiet", ...PIP]);
+  await run(python, ["-m", "pip", "install", "--quiet", ...pip]);
   await Deno.writeTextFile(stamp, wanted);
   return python;
 }

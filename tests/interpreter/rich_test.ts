@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import type { Interpreter } from "../../lib/interpreter/interpreter.ts";
 import type { ExecutionResult } from "../../lib/interpreter/outputs.ts";
-import { Kernel, type SessionTest, suite, textOf, valueOf } from "./harness.ts";
+import { Kernel, type SessionTest, suite, textOf, until, valueOf } from "./harness.ts";
 import { richPython } from "./rich_environment.ts";
 
 type Data = Record<string, unknown>;
@@ -174,6 +174,71 @@ const tests: Record<string, SessionTest> = {
     const unknown = await session.execute("set_matplotlib_formats('gif')");
     assertEquals(unknown.error?.ename, "ValueError");
   },
+  "%config chooses the formats of figures": async (session) => {
+    const plain = widthOf(await run(session, `${PLOT}plt.plot([1]);`));
+    await run(session, "%config InlineBackend.figure_format = 'retina'");
+    const retina = await run(session, "plt.plot([1]);");
+    assert(Math.abs(widthOf(retina) - 2 * plain) <= 4);
+    const [shown] = retina.outputs;
+    assert(shown?.type === "display_data");
+    const size = shown.metadata["image/png"] as { width: number };
+    assert(Math.abs(size.width - plain) <= 2);
+    const both = "%config InlineBackend.figure_formats = ['svg', 'jpeg']\nplt.plot([1]);";
+    const mimes = Object.keys(dataOf(await run(session, both))[0]!).sort();
+    assertEquals(mimes, ["image/jpeg", "image/svg+xml", "text/plain"]);
+    const value = "v = %config InlineBackend.figure_formats\nsorted(v)";
+    assertEquals(await valueOf(session, value), "['jpeg', 'svg']");
+    await run(session, "%config InlineBackend.figure_format = 'png'");
+    await run(session, "%config InlineBackend.print_figure_kwargs = {'bbox_inches': None}");
+    assertEquals(widthOf(await run(session, "plt.plot([1]);")), 640);
+    await run(session, "%config InlineBackend.close_figures = False\nplt.plot([1]);");
+    assertEquals(await valueOf(session, "plt.get_fignums()"), "[1]");
+    const wrong = await session.execute("%config InlineBackend.figure_format = 'gif'");
+    assertStringIncludes(wrong.error!.evalue, "supported formats are");
+  },
+  "what a task displays after its cell has its forms named": async (_, kernel) => {
+    const late: Data[] = [];
+    const session = await kernel.session({
+      env: { HOME: kernel.directory },
+      onLateDisplay: ({ data }) => late.push(data),
+    });
+    const code = "import asyncio\nfrom matplotlib.figure import Figure\nasync def show():\n" +
+      "    await asyncio.sleep(0)\n    figure = Figure()\n    figure.subplots().plot([1])\n" +
+      "    display(figure)\ntask = asyncio.ensure_future(show())";
+    await session.execute(code);
+    await session.execute("await task");
+    assertEquals(late.map((data) => Object.keys(data).sort()), [["image/png", "text/plain"]]);
+    await session.kill();
+  },
+  "bars of tqdm.notebook are those of the console": async (session) => {
+    const code = "from tqdm.notebook import tqdm, trange\nfor _ in tqdm(range(3)): pass\n" +
+      "for _ in trange(2): pass";
+    const result = await run(session, code);
+    assertEquals(kindsOf(result), ["stderr"]);
+    assertMatch(textOf(result, "stderr"), /100%\|█+\| 3\/3.*\n100%\|█+\| 2\/2/);
+  },
+  "nest_asyncio lets cells run loops of their own": async (session) => {
+    const code = "import asyncio, nest_asyncio\nnest_asyncio.apply()\n" +
+      "async def f():\n    await asyncio.sleep(0.001)\n    return 5\n" +
+      "[asyncio.run(f()), asyncio.get_event_loop().run_until_complete(f())]";
+    assertEquals(await valueOf(session, code), "[5, 5]");
+    assertEquals(await valueOf(session, "await f()"), "5");
+    let started = false;
+    const waiting = session.execute("print(1, flush=True)\nasyncio.run(asyncio.sleep(1000))", {
+      onOutput: () => started = true,
+    });
+    await until(() => started);
+    await session.interrupt();
+    assertEquals((await waiting).error?.ename, "KeyboardInterrupt");
+    assertEquals(await valueOf(session, "6"), "6");
+  },
+  "classes and functions of cells reach other processes by cloudpickle": async (session) => {
+    const code = "import cloudpickle, subprocess, sys\nfactor = 3\nclass C:\n" +
+      "    def m(self, x): return x * factor\ndata = cloudpickle.dumps(C().m)\n" +
+      "program = 'import pickle, sys; print(pickle.load(sys.stdin.buffer)(4))'\n" +
+      "subprocess.run([sys.executable, '-c', program], input=data, capture_output=True).stdout";
+    assertEquals(await valueOf(session, code), "b'12\\n'");
+  },
   "nothing is imported before the user does": async (session) => {
     const code = "import sys\n[n for n in ('matplotlib', 'plotly', 'IPython') if n in sys.modules]";
     assertEquals(await valueOf(session, code), "[]");
@@ -225,11 +290,64 @@ const tests: Record<string, SessionTest> = {
   },
 };
 
+/** Tests of what needs IPython in the environment. */
+const widgets: Record<string, SessionTest> = {
+  "a widget is shown as text where nobody can draw it, and works": async (session) => {
+    const slider = await run(session, "import ipywidgets as w\ns = w.IntSlider(value=3)\ns");
+    assertEquals(dataOf(slider)[0]!["text/plain"], "IntSlider(value=3)");
+    const code = "s.observe(lambda change: print('now', change.new), 'value')\ns.value = 8";
+    assertEquals(textOf(await run(session, code), "stdout"), "now 8\n");
+    const out = "out = w.Output()\nwith out:\n    print('inside')\n    display(5)\nout";
+    const shown = await run(session, out);
+    assertEquals(textOf(shown, "stdout"), "inside\n");
+    assertEquals(dataOf(shown).map((data) => data["text/plain"]), ["5", "Output()"]);
+    const interact = await run(session, "w.interact(lambda x: x * 2, x=3);");
+    assertEquals(dataOf(interact)[0]!["text/plain"], "6");
+  },
+  "a figure of plotly that is a widget is shown as a figure": async (session) => {
+    const code =
+      "import plotly.graph_objects as go\nf = go.FigureWidget(data=[go.Bar(y=[1, 2])])\n" +
+      "f.add_bar(y=[3])\nf";
+    for (const result of [await run(session, code), await run(session, "display(f)")]) {
+      const [data] = dataOf(result);
+      const figure = data!["application/vnd.plotly.v1+json"] as { data: Data[] };
+      assertEquals(figure.data.map((one) => one.y), [[1, 2], [3]]);
+      assertStringIncludes(String(data!["text/html"]), "Plotly.newPlot");
+      assertStringIncludes(String(data!["text/plain"]), "FigureWidget(");
+    }
+  },
+  "extensions of IPython bring their magics": async (session) => {
+    await run(session, "%load_ext line_profiler");
+    const code = "def slow():\n    x = 1\n    return x\n%lprun -f slow slow()";
+    assertMatch(textOf(await run(session, code), "stdout"), /Timer unit[^]*Hits[^]* 3 +1 /);
+    const again = textOf(await run(session, "%load_ext line_profiler"), "stdout");
+    assertStringIncludes(again, "already loaded");
+    const none = await session.execute("%load_ext json");
+    assertStringIncludes(none.error!.evalue, "has no load_ipython_extension()");
+    const missing = await session.execute("%load_ext no_such_extension");
+    assertStringIncludes(missing.error!.evalue, "%pip");
+    const own = "from IPython.core.magic import Magics, magics_class, line_magic, cell_magic\n" +
+      "@magics_class\nclass Own(Magics):\n    @line_magic\n    def where(self, line):\n" +
+      "        return line, 'own_name' in self.shell.user_ns\n    @cell_magic\n" +
+      "    def upper(self, line, cell):\n        print(cell.upper())\n" +
+      "own_name = 1\nget_ipython().register_magics(Own)";
+    await run(session, own);
+    assertEquals(await valueOf(session, "%where am I"), "('am I', True)");
+    assertEquals(textOf(await run(session, "%%upper\nabc"), "stdout"), "ABC\n\n");
+  },
+};
+
 for (const kind of ["plain", "ipython"] as const) {
   const title = kind === "plain" ? "without IPython" : "with IPython";
   Deno.test(`rich results, ${title}`, async (t) => {
     await using kernel = await Kernel.start(await richPython(kind));
-    for (const [name, test] of Object.entries({ ...tests, ...ipython })) {
+    for (
+      const [name, test] of Object.entries({
+        ...tests,
+        ...ipython,
+        ...(kind === "ipython" ? widgets : {}),
+      })
+    ) {
       await t.step(name, async () => {
         // One home for all: matplotlib looks for fonts once.
         const session = await kernel.session({ env: { HOME: kernel.directory } });

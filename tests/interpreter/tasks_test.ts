@@ -11,14 +11,19 @@ await suite("tasks", {
     await session.execute("async def gen():\n    for i in range(3):\n        yield i");
     assertEquals(await valueOf(session, many), "[0, 1, 2]");
   },
-  "a task goes on between cells and its output belongs to no later cell": async (_, kernel) => {
+  "a task goes on between cells and its output belongs to the cell that made it": async (
+    _,
+    kernel,
+  ) => {
     const background: string[] = [];
     const session = await kernel.session({
-      onBackground: (name, text) => background.push(`${name}:${text}`),
+      onBackground: (name, text, cell) => background.push(`${cell}:${name}:${text}`),
     });
+    await session.execute("1");
     await session.execute(
-      "import asyncio\ngo = asyncio.Event()\nasync def late():\n    print('early')\n" +
-        "    await go.wait()\n    print('late')\n    await asyncio.sleep(0.01)\n    print('later')\n" +
+      "import asyncio, sys\ngo = asyncio.Event()\nasync def late():\n    print('early')\n" +
+        "    await go.wait()\n    print('late')\n    await asyncio.sleep(0.01)\n" +
+        "    print('later', file=sys.stderr)\n" +
         "task = asyncio.ensure_future(late())\nawait asyncio.sleep(0)",
     );
     const result = await session.execute(
@@ -26,8 +31,37 @@ await suite("tasks", {
     );
     assertEquals(textOf(result, "stdout"), "mine\n");
     await until(() => background.join("").includes("later"));
-    assertEquals(background.join("").replaceAll("stdout:", ""), "late\nlater\n");
-    assertEquals(await valueOf(session, "task.done()"), "True");
+    assertEquals(await valueOf(session, "await task\ntask.done()"), "True");
+    const text = background.join("").replaceAll(/(2:std(?:out|err):)([^\n]*)\1/g, "$1$2");
+    assertEquals(text, "2:stdout:late\n2:stderr:later\n");
+    await session.kill();
+  },
+  "what a task displays after its cell is reported with the cell that made it": async (
+    _,
+    kernel,
+  ) => {
+    const late: unknown[] = [];
+    const session = await kernel.session({
+      onLateDisplay: (display, cell) => late.push([cell, display]),
+    });
+    await session.execute("'first'");
+    await session.execute(
+      "import asyncio\ngo = asyncio.Event()\nclass Rich:\n    def _repr_html_(self): return '<b>'\n" +
+        "    def __repr__(self): return 'rich'\nhandle = display('h', display_id=True)\n" +
+        "async def show():\n    await go.wait()\n    display(Rich())\n    handle.update('again')\n" +
+        "    clear_output()\n    return 'shown'\ntask = asyncio.ensure_future(show())",
+    );
+    const result = await session.execute("go.set()\nprint('mine')\nawait task");
+    assertEquals(result.outputs.map((output) => output.type), ["stream", "execute_result"]);
+    const shown = { "text/plain": "rich", "text/html": "<b>" };
+    assertEquals(late, [[2, { type: "display_data", data: shown, metadata: {} }]]);
+    // The same between cells.
+    await session.execute(
+      "go.clear()\nloop = asyncio.get_running_loop()\n" +
+        "task = asyncio.ensure_future(show())\n_h = loop.call_later(0.01, go.set)",
+    );
+    await until(() => late.length === 2);
+    assertEquals(await valueOf(session, "await task"), "'shown'");
     await session.kill();
   },
   "output of threads and programs between cells goes to the background": async (_, kernel) => {

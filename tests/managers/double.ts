@@ -1,7 +1,7 @@
 /** A manager double of the test stack, in a directory of its own together with a cache. */
 import { join } from "@std/path";
-import { detectManager } from "../../lib/managers/detect.ts";
-import type { Manager, ManagerKind } from "../../lib/managers/manager.ts";
+import { detectManager, type DetectOptions } from "../../lib/managers/detect.ts";
+import type { CreateRequest, Manager, ManagerKind } from "../../lib/managers/manager.ts";
 import { silentLogger } from "../../lib/log.ts";
 import {
   type ManagerFaults,
@@ -47,13 +47,41 @@ export class Double implements AsyncDisposable {
     return join(this.directory, "cache");
   }
 
-  /** The double as the worker finds it. */
-  detect(): Promise<Manager> {
+  /** The directory of the executable. */
+  get bin(): string {
+    return this.#managers.bin;
+  }
+
+  /** The double as the worker finds it; it does not wait between two tries. */
+  detect(options: Partial<DetectOptions> = {}): Promise<Manager> {
     return detectManager({
       runtimeDirectory: join(this.cache, "runtime"),
       log: silentLogger,
       env: this.env,
+      pause: () => Promise.resolve(),
+      ...options,
     });
+  }
+
+  /** What a create in this directory needs, for a channel of the stack. */
+  request(...packages: string[]): CreateRequest {
+    return {
+      prefix: join(this.directory, "prefix"),
+      channels: [CHANNEL],
+      packages,
+      packageCache: join(this.cache, "pkgs"),
+      rootPrefix: join(this.cache, "runtime", "root"),
+    };
+  }
+
+  /** Packages of an environment, as `name-version`. */
+  async packages(prefix = join(this.directory, "prefix")): Promise<string[]> {
+    const names: string[] = [];
+    for await (const { name } of Deno.readDir(join(prefix, "conda-meta"))) {
+      const found = /^(.+-[^-]+)-[^-]+\.json$/.exec(name)?.[1];
+      if (found !== undefined) names.push(found);
+    }
+    return names.sort();
   }
 
   /** How often it was started, or started with a command such as `create`. */

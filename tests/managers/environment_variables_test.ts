@@ -1,6 +1,7 @@
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { join } from "@std/path";
 import {
+  configurationVariables,
   managerVariables,
   pipVariables,
   withoutLoaderVariables,
@@ -31,29 +32,72 @@ Deno.test("variables of the dynamic loader are dropped, whatever their case", ()
   assertEquals(withoutLoaderVariables(env), { OLD_ONE: "4", LD: "5" });
 });
 
-Deno.test("the operator's pip configuration applies although the home directory is private", async () => {
+Deno.test("the managers' own settings of the network count, their other ones do not", () => {
+  const variables = managerVariables({
+    CONDA_SSL_VERIFY: "/ca.pem",
+    MAMBA_REMOTE_MAX_RETRIES: "9",
+    CONDA_PKGS_DIRS: "/evil",
+    MAMBA_ROOT_PREFIX: "/evil",
+    CONDARC: "/evil",
+  }, "/cache/home");
+  assertEquals(variables.CONDA_SSL_VERIFY, "/ca.pem");
+  assertEquals(variables.MAMBA_REMOTE_MAX_RETRIES, "9");
+  assert(!Object.values(variables).includes("/evil"));
+});
+
+Deno.test("configuration that was asked for comes without the active environment and the worker's secrets", () => {
+  const variables = configurationVariables({
+    HOME: "/home/me",
+    CONDARC: "/mine/condarc",
+    CONDA_CHANNELS: "mine",
+    MAMBA_USE_UV: "1",
+    PIP_USER: "1",
+    PYTHONPATH: "/x",
+    LD_PRELOAD: "/x.so",
+    CONDA_PREFIX: "/active",
+    CONDA_PREFIX_1: "/active",
+    CONDA_SHLVL: "2",
+    CONDA_PKGS_DIRS: "/elsewhere",
+    CONDA_TOKEN: "secret",
+    HYPHA_TOKEN: "secret",
+  }, ["CONDA_TOKEN"]);
+  assertEquals(variables, {
+    HOME: "/home/me",
+    XDG_CONFIG_HOME: "/home/me/.config",
+    XDG_CACHE_HOME: "/home/me/.cache",
+    XDG_DATA_HOME: "/home/me/.local/share",
+    CONDARC: "/mine/condarc",
+    CONDA_CHANNELS: "mine",
+    MAMBA_USE_UV: "1",
+    PIP_USER: "1",
+    PYTHONPATH: "/x",
+  });
+});
+
+Deno.test("of pip's configuration files only mirrors, certificates and the like count", async () => {
   const home = await Deno.makeTempDir();
   try {
-    assertEquals(await pipVariables({ HOME: home }, "/pip"), { PIP_CACHE_DIR: "/pip" });
-    const old = join(home, ".pip", "pip.conf");
-    await Deno.mkdir(join(home, ".pip"));
-    await Deno.writeTextFile(old, "");
-    assertEquals((await pipVariables({ HOME: home }, "/pip")).PIP_CONFIG_FILE, old);
-    const config = join(home, ".config", "pip", "pip.conf");
+    const own = join(home, "pip.conf");
+    await Deno.writeTextFile(
+      own,
+      "[global]\nindex-url = https://mirror/simple\nuser = true\ntrusted-host =\n    a\n    b\n[list]\nretries = 9\n[install]\ntimeout: 7\n",
+    );
+    const named = { HOME: home, PIP_CONFIG_FILE: own, PIP_TIMEOUT: "8", PIP_USER: "1" };
+    const variables = await pipVariables(named, "/pip");
+    assertEquals(variables.PIP_INDEX_URL, "https://mirror/simple");
+    assertEquals(variables.PIP_TRUSTED_HOST, "a b");
+    // A variable counts more than a file.
+    assertEquals(variables.PIP_TIMEOUT, "8");
+    assertEquals(variables.PIP_CACHE_DIR, "/pip");
+    assertEquals(variables.PIP_CONFIG_FILE, "/dev/null");
+    assertEquals([variables.PIP_USER, variables.PIP_RETRIES], [undefined, undefined]);
+
     await Deno.mkdir(join(home, ".config", "pip"), { recursive: true });
-    await Deno.writeTextFile(config, "");
-    assertEquals((await pipVariables({ HOME: home }, "/pip")).PIP_CONFIG_FILE, config);
-    const named = {
-      HOME: home,
-      PIP_CONFIG_FILE: "/mine",
-      PIP_INDEX_URL: "http://x",
-      PIP_USER: "1",
-    };
-    assertEquals(await pipVariables(named, "/pip"), {
-      PIP_CACHE_DIR: "/pip",
-      PIP_CONFIG_FILE: "/mine",
-      PIP_INDEX_URL: "http://x",
-    });
+    await Deno.rename(own, join(home, ".config", "pip", "pip.conf"));
+    const found = await pipVariables({ HOME: home }, "/pip");
+    assertEquals(found.PIP_INDEX_URL, "https://mirror/simple");
+    const none = await pipVariables({ HOME: home, PIP_CONFIG_FILE: "/dev/null" }, "/pip");
+    assertEquals(none, { PIP_CACHE_DIR: "/pip", PIP_CONFIG_FILE: "/dev/null" });
   } finally {
     await Deno.remove(home, { recursive: true });
   }

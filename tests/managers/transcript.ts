@@ -16,6 +16,8 @@ export async function transcript(name: string): Promise<Execution> {
     Deno.readTextFile(new URL(`./transcripts/${name}.${ending}`, import.meta.url));
   const stdout = lines(await read("stdout"));
   const stderr = lines(await read("stderr"));
-  const code = Number(await read("rc"));
+  // A signal is a negative number there, and what a shell makes of it in an execution.
+  const rc = Number(await read("rc"));
+  const code = rc < 0 ? 128 - rc : rc;
   return { code, cancelled: false, stdout, stderr, tail: [...stdout, ...stderr] };
 }

@@ -23,6 +23,8 @@ export interface HostPython {
 
 /** How a private manager misbehaves; `managers/README.md` describes each switch. */
 export interface ManagerFaults {
+  /** Another program or version than the recorded one, such as `mamba 1.5.8`. */
+  plays?: string;
   /** The commands the switches apply to; default `["create"]`. */
   commands?: string[];
   /** Only the first so many of these commands misbehave. */
@@ -47,6 +49,22 @@ export interface ManagerFaults {
   orphan?: number;
   /** Print two JSON documents and exit 0, as two conda at once were seen to. */
   two_documents?: boolean;
+  /** Refuse the command line. */
+  usage_error?: boolean;
+  /** Fail as programs do that meet a fault of their own. */
+  internal_error?: boolean;
+  /** Die by this signal before anything is done. */
+  crash?: number;
+  /** Compute for so many seconds, silently, before anything is done. */
+  busy?: number;
+  /** Find the first package that is not cached gone from its channel. */
+  gone?: boolean;
+  /** Fail as long as one of the packages is already in the package cache. */
+  damaged_entry?: boolean;
+  /** Seconds to wait after each quarter of an archive. */
+  download_delay?: number;
+  /** Print so many more lines as for linked packages. */
+  chatty?: number;
 }
 
 /** One command line a private manager was run with. */

@@ -30,6 +30,25 @@ Deno.test("text goes on in the entry of its unfinished line, each stream by itse
   ]);
 });
 
+Deno.test("text of tasks names the cell that made them, and cells do not mix within a line", () => {
+  const log = new SessionLog();
+  log.write("stdout", "a", 1);
+  log.write("stdout", "b\n", 1);
+  log.write("stdout", "c", 2);
+  log.write("stdout", "d\n", 1);
+  log.write("stdout", "e\n");
+  log.add("stdout", "f", 2);
+  const items = log.page(undefined, 0, undefined).items;
+  assertEquals(items.map((item) => [item.content, item.execution_count]), [
+    ["ab\n", 1],
+    ["c", 2],
+    ["d\n", 1],
+    ["e\n", undefined],
+    ["f", 2],
+  ]);
+  assertEquals(Object.keys(items[3]!), ["type", "content", "timestamp"]);
+});
+
 Deno.test("pages of a type count that type only", () => {
   const log = new SessionLog();
   for (let i = 0; i < 10; i++) log.add(i % 2 === 0 ? "info" : "progress", String(i));

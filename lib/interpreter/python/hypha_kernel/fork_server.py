@@ -4,7 +4,8 @@ The worker may spawn nothing but the package managers, so one ``<manager> run`` 
 session is a fork of it, ready in milliseconds. It also sends the signals, which the worker may not send itself.
 
 Lines of life: when the worker goes away the control socket ends, and all sessions with everything they started
-are killed; when this process dies, the kernel kills the sessions (``PR_SET_PDEATHSIG``).
+are killed; when this process dies, the kernel kills the sessions (``PR_SET_PDEATHSIG``), and the keeper what they
+have left (``keeper.py``).
 """
 
 import asyncio  # noqa: F401  imported here once, so that no session has to
@@ -17,7 +18,7 @@ import time
 import traceback
 from typing import Any, Dict, Optional, Set
 
-from . import processes, startup
+from . import isolation, landlock, machine, processes, startup
 from .wire import Channel, Header
 
 _SIGNALS = {"SIGINT": signal.SIGINT, "SIGTERM": signal.SIGTERM, "SIGKILL": signal.SIGKILL}
@@ -27,13 +28,6 @@ _SIGNALS = {"SIGINT": signal.SIGINT, "SIGTERM": signal.SIGTERM, "SIGKILL": signa
 _END_TIME = 2.0
 
 
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return "signal %d" % number
-
-
 class ForkServer:
     """Forks sessions, signals them, and reports their end."""
 
@@ -41,6 +35,7 @@ class ForkServer:
         self._socket_path = socket_path
         self._control = Channel.connect(socket_path, token, "server")
         self._sessions = {}  # type: Dict[int, str]
+        self._devices = {}  # type: Dict[str, Dict[str, str]]
         self._wakeup_read, self._wakeup_write = os.pipe()
         os.set_blocking(self._wakeup_read, False)
         os.set_blocking(self._wakeup_write, False)
@@ -62,6 +57,7 @@ class ForkServer:
                 "implementation": sys.implementation.name,
                 "executable": sys.executable,
                 "prefix": sys.prefix,
+                "landlock": {"abi": landlock.ABI, "reason": landlock.REASON},
             }
         )
         poll = select.poll()
@@ -90,12 +86,17 @@ class ForkServer:
             pid = self._pid_of(header["id"])
             usage = None if pid is None else processes.usage(pid)
             self._control.send({"op": "usage", "ack": header["ack"], "usage": usage})
+        elif op == "resources":
+            self._control.send(
+                {"op": "resources", "ack": header["ack"], "resources": self._resources(header["id"])}
+            )
         elif op == "shutdown":
             self._end(0)
 
     def _fork(self, request: Header) -> None:
         name = request["id"]
         parent = os.getpid()
+        isolation.current.prepare(request.get("isolation"))
         try:
             pid = os.fork()
         except OSError as error:
@@ -104,12 +105,26 @@ class ForkServer:
         if pid == 0:
             self._become_session(request, parent)
         self._sessions[pid] = name
+        self._devices[name] = self._device_variables(request)
         self._control.send({"op": "forked", "id": name, "pid": pid})
+
+    @staticmethod
+    def _device_variables(request: Header) -> Dict[str, str]:
+        """The variables a session starts with that decide which graphics processors it sees."""
+        merged = {**os.environ, **request["env"]}
+        return {name: merged[name] for name in machine.DEVICE_VARIABLES if merged.get(name) is not None}
+
+    def _resources(self, name: str) -> Optional[Dict[str, Any]]:
+        pid = self._pid_of(name)
+        return None if pid is None else machine.describe(pid, self._devices[name])
 
     def _become_session(self, request: Header, parent: int) -> None:
         """Turns the forked child into a session; never returns."""
         code = 1
         try:
+            # A signal for this process must not end the other sessions.
+            self._sessions.clear()
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
             signal.set_wakeup_fd(-1)
             os.close(self._wakeup_read)
             os.close(self._wakeup_write)
@@ -164,13 +179,14 @@ class ForkServer:
             self._end_orphans()
             if name is None:
                 continue
+            self._devices.pop(name, None)
             signaled = os.WIFSIGNALED(status)
             self._control.send(
                 {
                     "op": "exited",
                     "id": name,
                     "code": None if signaled else os.WEXITSTATUS(status),
-                    "signal": _signal_name(os.WTERMSIG(status)) if signaled else None,
+                    "signal": processes.signal_name(os.WTERMSIG(status)) if signaled else None,
                 }
             )
 
@@ -201,8 +217,8 @@ class ForkServer:
             time.sleep(0.002)
 
 
-def main(socket_path: str, token: str) -> None:
-    """Entry point of the fork server process."""
-    processes.die_with_parent(os.getppid(), signal.SIGTERM)
+def main(socket_path: str, token: str, keeper: int) -> None:
+    """Entry point of the fork server process, a child of its keeper."""
+    processes.die_with_parent(keeper, signal.SIGTERM)
     processes.adopt_orphans()
     ForkServer(socket_path, token).run()

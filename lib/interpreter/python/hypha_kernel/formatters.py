@@ -35,6 +35,9 @@ _METHODS = [
 
 _MISSING = object()
 
+#: Types that cannot have display methods: most results are of one, and asking costs more than the cell.
+_PLAIN = frozenset((int, float, complex, bool, str, bytes, type(None), list, tuple, dict, set, frozenset, range))
+
 
 def method_of(value: Any, name: str) -> Optional[Callable[..., Any]]:
     """A display method of a value. Classes have only class methods; objects that fake attributes have none."""
@@ -42,11 +45,11 @@ def method_of(value: Any, name: str) -> Optional[Callable[..., Any]]:
         if getattr(value, CANARY, None) is not None:
             return None
         method = getattr(value, name, None)
+        if inspect.isclass(value) and not isinstance(method, MethodType):
+            return None
+        return method if callable(method) else None
     except Exception:
         return None
-    if inspect.isclass(value) and not isinstance(method, MethodType):
-        return None
-    return method if callable(method) else None
 
 
 def encodable(data: Any) -> Any:
@@ -62,8 +65,12 @@ def report(error: BaseException) -> None:
 
 
 def _mro_of(value: Any) -> Tuple[type, ...]:
-    cls = getattr(value, "__class__", None)
-    return cls.__mro__ if isinstance(cls, type) else type(value).__mro__
+    try:
+        cls = getattr(value, "__class__", None)
+        return cls.__mro__ if isinstance(cls, type) else type(value).__mro__
+    except Exception:
+        # An object that fails whatever it is asked for.
+        return type(value).__mro__
 
 
 class Formatter:
@@ -80,7 +87,7 @@ class Formatter:
 
     def __call__(self, value: Any, **options: Any) -> Any:
         """The content, or ``None`` when the value has none of this type."""
-        if not self.enabled:
+        if not self.enabled or (type(value) in _PLAIN and not self.type_printers and not self.deferred_printers):
             return None
         try:
             answer = self._ask(value, **options)
@@ -101,12 +108,20 @@ class Formatter:
         return None
 
     def _ask(self, value: Any, **options: Any) -> Any:
+        printer = self._registered(value)
+        if printer is not None:
+            return printer(value)
+        method = method_of(value, self.print_method)
+        return None if method is None else method(**options)
+
+    def _registered(self, value: Any) -> Optional[Callable[..., Any]]:
+        # Not by asking in the handler of what lookup() raises: errors would show it as their context.
+        if not self.type_printers and not self.deferred_printers:
+            return None
         try:
-            printer = self.lookup(value)
+            return self.lookup(value)
         except KeyError:
-            method = method_of(value, self.print_method)
-            return None if method is None else method(**options)
-        return printer(value)
+            return None
 
     def lookup(self, value: Any) -> Callable[..., Any]:
         """The function registered for a value. Raises ``KeyError`` when there is none."""
@@ -222,11 +237,10 @@ class DisplayFormatter:
 
     def _displays_itself(self, value: Any) -> bool:
         formatter = self.ipython_display_formatter
-        try:
-            formatter.lookup(value)
-        except KeyError:
-            if method_of(value, formatter.print_method) is None:
-                return False
+        if formatter._registered(value) is None and (
+            type(value) in _PLAIN or method_of(value, formatter.print_method) is None
+        ):
+            return False
         try:
             formatter._ask(value)
         except NotImplementedError:
@@ -265,8 +279,4 @@ def _filter(include: Any, exclude: Any) -> Callable[[str], bool]:
 
 def _has_special(formatter: Formatter, value: Any) -> bool:
     """Whether a function registered for the type goes before the value's own bundle."""
-    try:
-        formatter.lookup(value)
-    except KeyError:
-        return False
-    return True
+    return formatter._registered(value) is not None

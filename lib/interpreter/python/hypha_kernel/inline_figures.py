@@ -77,7 +77,10 @@ class Figures(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         self._pid = os.getpid()
         #: Whether the end of the cell has something to show.
         self._made = False
-        self._close = True
+        #: Whether figures are closed at the end of the cell that shows them.
+        self.close = True
+        self._formats = set()  # type: Set[str]
+        self._options = {}  # type: Dict[str, Any]
         self.set_formats("png")
 
     def install(self) -> None:
@@ -92,6 +95,7 @@ class Figures(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         unknown = names.difference(_FORMATS)
         if unknown or not names:
             raise ValueError("supported formats are: %s not %s" % (sorted(_FORMATS), sorted(unknown)))
+        self._formats, self._options = names, dict(options)
         for mime, _name in _FORMATS.values():
             formatter = self._formatter.formatters[mime]
             formatter.pop(".".join(_FIGURE), None)
@@ -102,9 +106,27 @@ class Figures(importlib.abc.MetaPathFinder, importlib.abc.Loader):
             formatter = self._formatter.formatters[_FORMATS[name][0]]
             formatter.for_type_by_name(*_FIGURE, func=_renderer(name, options))
 
+    @property
+    def formats(self) -> Set[str]:
+        """The formats of figures; set to one name or to several."""
+        return set(self._formats)
+
+    @formats.setter
+    def formats(self, names: Any) -> None:
+        self.set_formats(names, **self._options)
+
+    @property
+    def options(self) -> Dict[str, Any]:
+        """Options of matplotlib's ``print_figure()``."""
+        return dict(self._options)
+
+    @options.setter
+    def options(self, options: Dict[str, Any]) -> None:
+        self.set_formats(self._formats, **options)
+
     def set_close(self, close: bool = True) -> None:
         """Whether figures are closed at the end of the cell that shows them."""
-        self._close = close
+        self.close = close
 
     def imported(self, matplotlib: ModuleType) -> None:
         """Called when user code has imported matplotlib: with this backend it starts interactive, as in Jupyter."""
@@ -197,12 +219,17 @@ class Figures(importlib.abc.MetaPathFinder, importlib.abc.Loader):
             for manager in managers if close else []:
                 helpers.Gcf.destroy(manager)
 
+    @property
+    def pending(self) -> bool:
+        """Whether figures may have been made that were not shown yet."""
+        return bool(self._made)
+
     def flush(self) -> None:
         """Shows what the end of a cell has to show. Never fails the cell."""
         if not self._made or os.getpid() != self._pid:
             return
         try:
-            self.show_all(self._close)
+            self.show_all(self.close)
         except Exception as error:
             report(error)
 

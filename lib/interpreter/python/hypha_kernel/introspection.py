@@ -92,7 +92,7 @@ def _rlcompleter(
     return matches, token.start(), kinds
 
 
-def _lookup(namespace: Namespace, name: str) -> Any:
+def lookup(namespace: Namespace, name: str) -> Any:
     """The object of a dotted name, found without calling anything but attribute lookups."""
     first, *rest = name.split(".")
     if first in namespace:
@@ -123,7 +123,7 @@ def describe(namespace: Namespace, code: str, cursor: int, detail: int) -> Dict[
     if not name:
         return missing
     try:
-        value = _lookup(namespace, name.rstrip("."))
+        value = lookup(namespace, name.rstrip("."))
     except Exception:
         return missing
     return {

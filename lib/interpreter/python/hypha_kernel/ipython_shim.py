@@ -14,11 +14,11 @@ import sys
 from types import ModuleType
 from typing import Any, Callable, Dict, Iterator, Optional
 
-from . import plotly_renderer
+from . import debugging, plotly_renderer, sources
 from .display import FORMATTER, DisplayHandle, Publisher
 from .import_hooks import ImportHooks
 from .inline_figures import Figures
-from .shell import ExecutionResult, HyphaShell
+from .shell import ExecutionInfo, ExecutionResult, HyphaShell
 
 _STUB = "__hypha_stub__"
 
@@ -46,8 +46,14 @@ class IPythonShim:
         after("IPython.core.display", self._replace_functions)
         after("IPython.display", self._complete_display)
         after("IPython.core.interactiveshell", self._replace_shell)
+        after("IPython.core.page", _replace_pager)
         after("matplotlib", self._figures.imported)
+        after("pdb", debugging.imported)
+        after("multiprocessing.spawn", sources.spawn_imported)
+        sources.install()
         after("plotly.io._renderers", lambda module: plotly_renderer.install(module, self._publisher))
+        after("plotly.basewidget", plotly_renderer.show_widgets)
+        after("tqdm.notebook", _use_console_bars)
         self.hooks.install()
         sys.meta_path.append(_StubFinder(self._stubs()))
 
@@ -55,13 +61,27 @@ class IPythonShim:
         """The shell of this session, as far as libraries need one."""
         return self.shell
 
+    def begin_cell(self) -> None:
+        """What precedes every cell. A warning of an earlier cell does not hide one of this."""
+        self.shell.user_ns.pop("__warningregistry__", None)
+        if self.shell.events.callbacks:
+            self.shell.events.trigger("pre_execute")
+            self.shell.events.trigger("pre_run_cell", ExecutionInfo())
+
+    @property
+    def has_more(self) -> bool:
+        """Whether the end of the cell may show something."""
+        return self._figures.pending or any(self.shell.events.callbacks.values())
+
     def end_cell(self) -> None:
         """What follows every cell, also one that failed."""
         if os.getpid() != self._pid:
             return
+        debugging.end_cell()
         self._figures.flush()
-        self.shell.events.trigger("post_execute")
-        self.shell.events.trigger("post_run_cell", ExecutionResult())
+        if self.shell.events.callbacks:
+            self.shell.events.trigger("post_execute")
+            self.shell.events.trigger("post_run_cell", ExecutionResult())
 
     # With IPython
 
@@ -156,6 +176,27 @@ class IPythonShim:
             "IPython.lib": nothing,
             "IPython.lib.display": of_display,
         }
+
+
+def _replace_pager(module: ModuleType) -> None:
+    """There is no pager to scroll in: text goes to the output of the cell."""
+
+    def page(strng: Any, *_args: Any, **_options: Any) -> None:
+        print(strng.get("text/plain", "") if isinstance(strng, dict) else strng)
+
+    setattr(module, "page", page)
+
+
+def _use_console_bars(module: ModuleType) -> None:
+    """Progress bars of Jupyter's widgets would never move where no client draws widgets."""
+    from tqdm import std
+
+    for name in ("tqdm_notebook", "tqdm", "tqdm_n"):
+        if name in module.__dict__:
+            setattr(module, name, std.tqdm)
+    for name in ("tnrange", "trange"):
+        if name in module.__dict__:
+            setattr(module, name, std.trange)
 
 
 _KINDS = {

@@ -24,4 +24,6 @@ def apply(limits: Dict[str, Any]) -> None:
         value = int(wanted)
         if hard != resource.RLIM_INFINITY:
             value = min(value, hard)
-        resource.setrlimit(number, (value, value))
+        # Of processor time the soft limit ends the process by a signal of its own; at the hard one it would be SIGKILL.
+        top = value + 1 if name == "cpu_time" and (hard == resource.RLIM_INFINITY or value < hard) else value
+        resource.setrlimit(number, (value, top))

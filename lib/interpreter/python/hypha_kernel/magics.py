@@ -5,13 +5,15 @@ import difflib
 import inspect
 import sys
 import types
-from typing import Any, Callable, Dict, List
+from typing import Any, Dict, List
 
-from . import cells, introspection, magics_transform
-from . import magics_cells, magics_lines, magics_packages, magics_timing  # noqa: F401  they fill the table
+from . import cells, debugging, introspection, magics_ipython, magics_looking, magics_notebook, magics_timing
+from . import magics_cells, magics_lines, magics_packages, magics_transform  # noqa: F401  they fill the table
 from .display import Publisher
+from .inline_figures import Figures
 from .magics_registry import CELLS, LINES, Call, UsageError
 from .magics_shell import expand, output, system
+from .shell import HyphaShell
 
 Namespace = Dict[str, Any]
 
@@ -24,16 +26,20 @@ class Magics:
         namespace: Namespace,
         compiler: "cells.Compiler",
         publisher: Publisher,
-        flush_figures: Callable[[], None],
+        figures: Figures,
+        shell: HyphaShell,
     ) -> None:
         self.namespace = namespace
         self.compiler = compiler
         self.publisher = publisher
-        self.flush_figures = flush_figures
+        self.figures = figures
+        self.shell = shell
         #: The names a session begins with, and their values.
         self.given = dict(namespace)
         #: Where ``%cd -`` goes.
         self.directories = []  # type: List[str]
+        #: Where ``%popd`` goes.
+        self.stack = []  # type: List[str]
 
     def install(self) -> None:
         """Makes the magics callable from cells."""
@@ -45,10 +51,14 @@ class Magics:
             return system(self.namespace, expand(args[0], frame))
         if kind == "output":
             return output(self.namespace, expand(args[0], frame))
+        if kind == "show":
+            return None if args[0] is None else self.publisher.display(args[0])
         if kind == "help":
-            return self._help(args[0], args[1])
+            return self.help(args[0], args[1])
         if kind == "time":
             return magics_timing.time_line(Call(self, "time", args[0], frame))
+        if kind == "notebook":
+            return magics_notebook.run_notebook(Call(self, "run", expand(args[0], frame), frame))
         if kind == "cell":
             return self._cell(frame, *args)
         return self._line(frame, *args)
@@ -75,8 +85,11 @@ class Magics:
         has_result, value = await cells.run(compiled, self.namespace)
         return value if has_result else None
 
-    def _help(self, what: str, detail: int) -> None:
-        """``name?``: signature and documentation; ``name??``: the source too."""
+    def help(self, what: str, detail: int) -> None:
+        """``name?``: signature and documentation; ``name??``: the source too; ``na*?``: the names that fit."""
+        if "*" in what:
+            print("\n".join(magics_looking.matching(self.namespace, what)))
+            return
         if what.startswith("%") or not what:
             text = _help_on_magic(what)
         else:
@@ -93,6 +106,8 @@ def _unknown(name: str, cell: bool) -> str:
     kind = "Cell magic" if cell else "Line magic"
     if not cell and name.startswith("%"):
         return "Cell magic `%%%s` must be the first line of its cell" % name
+    if name in magics_ipython.REFUSED:
+        return "%s `%s%s` is not available here: %s" % (kind, prefix, name, magics_ipython.REFUSED[name])
     text = "%s `%s%s` not found" % (kind, prefix, name)
     near = difflib.get_close_matches(name, list(table), 3)
     if name in other:
@@ -111,11 +126,17 @@ def _help_on_magic(what: str) -> str:
         if name in table and not (what.startswith("%%") and prefix == "%"):
             parts.append("%s%s\n%s" % (prefix, name, inspect.getdoc(table[name].function) or ""))
     if not name:
-        return magics_lines.list_magics()
+        return magics_ipython.list_magics()
     return "\n\n".join(parts) if parts else _unknown(name, what.startswith("%%"))
 
 
 def explain(error: BaseException) -> None:
+    """Keeps the error of a cell for debuggers, and adds to one that comes of a magic without its ``%``."""
+    debugging.remember(error)
+    _add_hint(error)
+
+
+def _add_hint(error: BaseException) -> None:
     """Adds to a ``NameError`` that comes of a magic written without its ``%``, such as ``ls``."""
     if not isinstance(error, NameError) or not error.args or not isinstance(error.args[0], str):
         return

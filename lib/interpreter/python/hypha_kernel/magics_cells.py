@@ -6,10 +6,12 @@ import os
 import shlex
 import subprocess
 import sys
+import tempfile
 from typing import Any, Dict, Iterator, List, Optional
 
-from .magics_registry import Call, UsageError, cell_magic
+from .magics_registry import Call, UsageError, cell_magic, line_magic
 from .magics_shell import SList, communicate, output, run, start
+from .processes import kill_group
 
 # Programs
 
@@ -34,12 +36,19 @@ def _options(call: Call, with_value: List[str], without: List[str]) -> Dict[str,
 
 @cell_magic("script")
 def script(call: Call, body: str, _before: int) -> None:
-    """%%script [--out NAME] [--err NAME] [--no-raise-error] PROGRAM …: runs a program with the cell as its input."""
-    options = _options(call, ["out", "err"], ["no-raise-error"])
+    """%%script [--out NAME] [--err NAME] [--bg [--proc NAME]] [--no-raise-error] PROGRAM …: the cell is its input.
+
+    With --bg the program goes on while other cells run, and %killbgscripts ends it; --out and --err then name
+    files to read from.
+    """
+    options = _options(call, ["out", "err", "proc"], ["no-raise-error", "bg"])
     program = shlex.split(call.text)
     if not program:
         raise UsageError("%%script needs a program")
     try:
+        if "bg" in options:
+            _start_background(program, body.encode("utf-8", "surrogateescape"), options, call.namespace)
+            return
         code = _feed(program, body.encode("utf-8", "surrogateescape"), options, call.namespace)
     except FileNotFoundError:
         raise UsageError("%%%%%s: there is no program %r" % (call.name, program[0])) from None
@@ -64,17 +73,52 @@ def _feed(program: List[str], text: bytes, options: Dict[str, str], names: Dict[
     return process.returncode
 
 
+#: Programs started with ``--bg``.
+_background = []  # type: List[subprocess.Popen[bytes]]
+
+
+def _start_background(program: List[str], text: bytes, options: Dict[str, str], names: Dict[str, Any]) -> None:
+    # A file rather than a pipe: nobody has to wait until the program has read its input.
+    with tempfile.TemporaryFile() as file:
+        file.write(text)
+        file.seek(0)
+        process = start(
+            program,
+            stdin=file,
+            stdout=subprocess.PIPE if "out" in options else None,
+            stderr=subprocess.PIPE if "err" in options else None,
+            # An interrupt of a cell is not meant for it.
+            start_new_session=True,
+        )
+    _background[:] = [one for one in _background if one.poll() is None] + [process]
+    for option, value in (("out", process.stdout), ("err", process.stderr), ("proc", process)):
+        if option in options:
+            names[options[option]] = value
+
+
+@line_magic("killbgscripts")
+def kill_background(_call: Call) -> None:
+    """%killbgscripts: ends the programs that were started with --bg."""
+    running = [one for one in _background if one.poll() is None]
+    for one in running:
+        # With what it has started: the program leads a session of its own.
+        kill_group(one.pid)
+        one.wait()
+    _background.clear()
+    print("Killed %d program%s." % (len(running), "" if len(running) == 1 else "s"))
+
+
 def _program(name: str, program: str) -> None:
     def run_program(call: Call, body: str, before: int) -> None:
         options = [word for word in shlex.split(call.text)]
         at = 0
         while at < len(options) and options[at].startswith("--"):
-            at += 2 if options[at] in ("--out", "--err") else 1
+            at += 2 if options[at] in ("--out", "--err", "--proc") else 1
         words = options[:at] + [program if program else sys.executable] + options[at:]
         call.text = " ".join(shlex.quote(word) for word in words)
         script(call, body, before)
 
-    run_program.__doc__ = "%%%%%s [--out NAME] [--err NAME] [--no-raise-error]: runs the cell with %s." % (
+    run_program.__doc__ = "%%%%%s [--out NAME] [--err NAME] [--bg] [--no-raise-error]: runs the cell with %s." % (
         name,
         program or "Python, in a process of its own",
     )
@@ -225,7 +269,7 @@ async def capture(call: Call, body: str, before: int) -> None:
             value = await call.magics.run(body, before, call.filename)
             if value is not None:
                 call.magics.publisher.display(value)
-            call.magics.flush_figures()
+            call.magics.figures.flush()
     finally:
         if name:
             call.namespace[name] = captured

@@ -1,14 +1,15 @@
 """Line magics, but for those of time and of packages."""
 
 import os
+import re
 import shlex
 import sys
 import tokenize
 import types
 from typing import Any, Dict, List, Optional, Tuple
 
-from . import introspection
-from .magics_registry import CELLS, LINES, Call, UsageError, line_magic
+from . import introspection, magics_notebook
+from .magics_registry import Call, UsageError, line_magic, run_to_end
 from .magics_shell import SList, output, shell, run
 
 # Files and directories
@@ -38,6 +39,30 @@ def cd(call: Call) -> None:
     visited.append(before)
     if not quiet:
         print(os.getcwd())
+
+
+@line_magic("pushd")
+def pushd(call: Call) -> List[str]:
+    """%pushd DIRECTORY: changes the working directory, and %popd goes back."""
+    before = os.getcwd()
+    cd(call)
+    call.magics.stack.insert(0, before)
+    return list(call.magics.stack)
+
+
+@line_magic("popd")
+def popd(call: Call) -> None:
+    """%popd: goes back to where the last %pushd was."""
+    if not call.magics.stack:
+        raise UsageError("%popd: there has been no %pushd")
+    os.chdir(call.magics.stack.pop(0))
+    print(os.getcwd())
+
+
+@line_magic("dirs")
+def dirs(call: Call) -> List[str]:
+    """%dirs: the directories that %popd goes back to."""
+    return list(call.magics.stack)
 
 
 def _alias(name: str, command: str) -> None:
@@ -110,7 +135,7 @@ def _variables(call: Call) -> List[Dict[str, Any]]:
 @line_magic("who")
 def who(call: Call) -> None:
     """%who [TYPE …]: the names of the variables."""
-    names = [one["name"] for one in _variables(call)]
+    names = sorted(one["name"] for one in _variables(call))
     print("\t ".join(names) if names else "Interactive namespace is empty.")
 
 
@@ -123,7 +148,7 @@ def who_ls(call: Call) -> List[str]:
 @line_magic("whos")
 def whos(call: Call) -> None:
     """%whos [TYPE …]: the variables with type and value."""
-    rows = [(one["name"], one["type"], one["value"]) for one in _variables(call)]
+    rows = sorted((one["name"], one["type"], one["value"]) for one in _variables(call))
     if not rows:
         print("Interactive namespace is empty.")
         return
@@ -133,6 +158,41 @@ def whos(call: Call) -> None:
         print("%s   %s   %s" % (row[0].ljust(widths[0]), row[1].ljust(widths[1]), row[2]))
         if number == 0:
             print("-" * (sum(widths) + 6 + len(row[2])))
+
+
+@line_magic("xdel")
+def xdel(call: Call) -> None:
+    """%xdel [-n] NAME: removes a variable and, without -n, its other names, so that its memory is given back."""
+    only_name = "n" in call.flags("n")
+    if call.text not in call.namespace:
+        raise UsageError("name '%s' is not defined" % call.text)
+    value = call.namespace.pop(call.text)
+    if not only_name:
+        _forget(call, [name for name, other in call.namespace.items() if other is value])
+        outs = call.namespace.get("Out")
+        for number in [number for number, other in (outs or {}).items() if other is value]:
+            outs.pop(number)
+
+
+def _forget(call: Call, names: List[str]) -> None:
+    given = call.magics.given
+    for name in names:
+        if name in given:
+            call.namespace[name] = given[name]
+        else:
+            call.namespace.pop(name, None)
+
+
+@line_magic("reset_selective")
+def reset_selective(call: Call) -> None:
+    """%reset_selective -f PATTERN: removes the variables whose names a regular expression is found in."""
+    if "f" not in call.flags("f"):
+        raise UsageError("%reset_selective cannot ask whether it should: use %reset_selective -f PATTERN")
+    try:
+        pattern = re.compile(call.text)
+    except re.error as error:
+        raise UsageError("%%reset_selective: %r is no regular expression: %s" % (call.text, error)) from None
+    _forget(call, [one["name"] for one in _variables(Call.same(call, "")) if pattern.search(one["name"])])
 
 
 @line_magic("reset")
@@ -155,11 +215,18 @@ def reset(call: Call) -> None:
 
 @line_magic("run")
 def run_file(call: Call) -> None:
-    """%run [-i] [-n] FILE [ARGUMENT …] or -m MODULE: runs a program; its variables are there afterwards."""
+    """%run [-i] [-n] [-e] FILE [ARGUMENT …] or -m MODULE: runs a program; its variables are there afterwards.
+
+    A notebook (.ipynb) is run cell by cell. -i: with the session's variables; -n: not as the main program;
+    -e: an exit code is no error.
+    """
     words = shlex.split(call.text)
     flags = set()
-    while words and words[0] in ("-i", "-n", "-m"):
-        flags.add(words.pop(0)[1])
+    while words and words[0].startswith("-") and len(words[0]) > 1:
+        flag = words.pop(0)[1:]
+        if flag not in ("i", "n", "m", "e"):
+            raise UsageError("%%run does not know the flag -%s; it knows -i, -n, -m, -e" % flag)
+        flags.add(flag)
     if not words:
         raise UsageError("%run needs a file")
     if "m" in flags:
@@ -175,7 +242,8 @@ def run_file(call: Call) -> None:
     if not os.path.exists(path) and os.path.exists(path + ".py"):
         path += ".py"
     if path.endswith(".ipynb"):
-        raise UsageError("%run takes programs, not notebooks")
+        run_to_end(magics_notebook.run_notebook(call), os.path.basename(path))
+        return
     with tokenize.open(path) as file:
         source = file.read()
     module = types.ModuleType("__main__" if "n" not in flags else os.path.basename(path)[:-3])
@@ -185,12 +253,15 @@ def run_file(call: Call) -> None:
         code = compile(call.magics.compiler.parse(source, path), path, "exec", 0, True)
     else:
         code = compile(source, path, "exec", 0, True)
-    _run_code(code, names, module, [words[0]] + words[1:], os.path.dirname(path), "i" in flags)
-    if "i" not in flags:
-        given = ("__name__", "__file__", "__doc__", "__loader__", "__package__", "__spec__")
-        call.namespace.update(
-            {name: value for name, value in names.items() if name not in given + ("__builtins__",)}
-        )
+    try:
+        _run_code(code, names, module, words, os.path.dirname(path), "i" in flags)
+    except SystemExit as ended:
+        if ended.code not in (None, 0) and "e" not in flags:
+            raise
+    finally:
+        if "i" not in flags:
+            # Also when it fails: what it had so far helps to find out why.
+            call.namespace.update({name: value for name, value in names.items() if name not in _OWN})
 
 
 def _run_code(
@@ -212,9 +283,6 @@ def _run_code(
         sys.modules["__main__"] = module
     try:
         exec(code, names)  # noqa: S102
-    except SystemExit as ended:
-        if ended.code not in (None, 0):
-            raise
     finally:
         sys.argv, sys.path[:], sys.modules["__main__"] = saved
         if shared:
@@ -225,52 +293,5 @@ def _run_code(
 
 
 _MISSING = object()
-
-
-# What belongs to IPython
-
-
-def _remark(text: str) -> None:
-    print(text, file=sys.stderr)
-
-
-@line_magic("matplotlib")
-def matplotlib(call: Call) -> None:
-    """%matplotlib inline: nothing to do, figures are always shown inline. Other backends are not available."""
-    words = [word for word in call.text.split() if word not in ("--list", "-l")]
-    if words and words[0] not in ("inline", "agg", "auto"):
-        _remark("%%matplotlib %s is not available here: figures are shown inline" % words[0])
-
-
-@line_magic("load_ext", "reload_ext", "unload_ext")
-def load_ext(call: Call) -> None:
-    """%load_ext NAME: extensions need IPython itself and are not available; autoreload is accepted."""
-    if call.text == "autoreload":
-        _remark("autoreload has no effect here: use importlib.reload(module) after a change")
-    else:
-        raise UsageError("Extension %r is not available: extensions need IPython itself" % call.text)
-
-
-@line_magic("autoreload", "aimport")
-def autoreload(_call: Call) -> None:
-    """%autoreload: accepted without effect."""
-
-
-@line_magic("config", verbatim=True)
-def config(call: Call) -> None:
-    """%config NAME = VALUE: accepted without effect; there is no IPython to configure."""
-    _remark("%%config %s has no effect here" % call.text)
-
-
-@line_magic("lsmagic")
-def lsmagic(_call: Call) -> None:
-    """%lsmagic: lists the magics."""
-    print(list_magics())
-
-
-def list_magics() -> str:
-    """The names of all magics."""
-    return "Line magics: %s\nCell magics: %s\n%%NAME? tells more about one." % (
-        " ".join(sorted("%" + name for name in LINES)),
-        " ".join(sorted("%%" + name for name in CELLS)),
-    )
+#: What every module has of its own.
+_OWN = ("__name__", "__file__", "__doc__", "__loader__", "__package__", "__spec__", "__builtins__")

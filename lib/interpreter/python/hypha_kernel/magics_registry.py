@@ -33,6 +33,13 @@ class Call:
         """The variables of the session."""
         return self.magics.namespace
 
+    @classmethod
+    def same(cls, call: "Call", text: str) -> "Call":
+        """The same call with another text."""
+        other = cls.__new__(cls)
+        other.__dict__.update(call.__dict__, text=text)
+        return other
+
     def flags(self, known: str) -> List[str]:
         """Takes one-letter flags such as ``-a`` from the beginning of the text; ``UsageError`` for others."""
         found = []  # type: List[str]
@@ -56,6 +63,16 @@ class Magic:
         self.function = function
         #: Whether the text goes to the magic as it was written, without ``{…}`` and ``$…`` filled in.
         self.verbatim = verbatim
+
+
+def run_to_end(running: Any, what: str) -> Any:
+    """Runs a coroutine where nothing can be awaited. Raises ``RuntimeError`` for one that has to wait."""
+    try:
+        running.send(None)
+    except StopIteration as end:
+        return end.value
+    running.close()
+    raise RuntimeError("%s cannot be run this way: it waits for something" % what)
 
 
 #: Line magics by name; called with a ``Call``.

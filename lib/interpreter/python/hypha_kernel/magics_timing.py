@@ -1,7 +1,9 @@
-"""``%time``, ``%%time``, ``%timeit`` and ``%%timeit``."""
+"""``%time``, ``%timeit`` and ``%prun``, for statements and for cells."""
 
 import ast
+import io
 import math
+import os
 import time
 import timeit
 from typing import Any, Dict, List, Tuple
@@ -188,3 +190,76 @@ def _measure(call: Call, options: Dict[str, int], setup: str, statement: str) ->
     if "q" not in options:
         print(result)
     return result if "o" in options else None
+
+
+# Where time goes
+
+
+@line_magic("prun", verbatim=True)
+def prun(call: Call) -> Any:
+    """%prun [-q] [-r] [-s KEY] [-l LIMIT] [-T FILE] [-D FILE] STATEMENT: runs it and prints where its time went.
+
+    -s: what to sort by (time, cumulative, calls, name); -l: how many functions, or a part of their names;
+    -T: writes the table into a file, -D: the figures themselves; -q: prints nothing; -r: gives the statistics.
+    """
+    options, statement = _prun_options(call)
+    return _profile(call, options, "\n" * (call.line - 1) + statement)
+
+
+@cell_magic("prun", verbatim=True)
+def prun_cell(call: Call, body: str, before: int) -> Any:
+    """%%prun: as %prun, for the cell."""
+    options, statement = _prun_options(call)
+    # What stands beside the magic is the first line of the cell.
+    return _profile(call, options, "\n" * (before - 1) + statement + "\n" + body)
+
+
+def _prun_options(call: Call) -> Tuple[Dict[str, List[str]], str]:
+    options = {}  # type: Dict[str, List[str]]
+    text = call.text.lstrip()
+    while text.startswith("-") and text[1:2].isalpha():
+        flag, text = text[1], text[2:].lstrip()
+        if flag in "qr":
+            options[flag] = []
+        elif flag in "slTD":
+            word, _, text = text.partition(" ")
+            if not word:
+                raise UsageError("-%s of %%prun needs a value" % flag)
+            options.setdefault(flag, []).append(word)
+        else:
+            raise UsageError("%%prun does not know the flag -%s" % flag)
+        text = text.lstrip()
+    return options, text
+
+
+def _profile(call: Call, options: Dict[str, List[str]], statement: str) -> Any:
+    import cProfile
+    import pstats
+
+    tree = call.magics.compiler.parse(statement, call.filename)
+    profile = cProfile.Profile()
+    try:
+        code = compile(tree, call.filename, "exec", 0, True)
+    except SyntaxError as error:
+        if "await" in str(error):
+            raise UsageError("%prun cannot run code with await") from None
+        raise
+    try:
+        profile.runctx(code, call.globals, call.locals)  # type: ignore[arg-type]
+    finally:
+        table = io.StringIO()
+        stats = pstats.Stats(profile, stream=table).strip_dirs()
+        try:
+            stats.sort_stats(*options.get("s", ["time"]))
+        except KeyError as error:
+            raise UsageError("%%prun cannot sort by %s" % error) from None
+        limits = [int(one) if one.isdigit() else one for one in options.get("l", [])]
+        stats.print_stats(*limits)
+        if "q" not in options:
+            print(table.getvalue().strip("\n"))
+        for path in options.get("T", []):
+            with open(os.path.expanduser(path), "w", encoding="utf-8") as file:
+                file.write(table.getvalue())
+        for path in options.get("D", []):
+            stats.dump_stats(os.path.expanduser(path))
+    return stats if "r" in options else None

@@ -21,7 +21,7 @@ HINTED = frozenset(
 )
 
 _ESCAPED = re.compile(r"[ \t]*(!!|!|%|\?\??)")
-_HELP = re.compile(r"[ \t]*(%{0,2}[^\W\d]\w*(?:\.[^\W\d]\w*)*)[ \t]*(\?\??)[ \t\r]*$")
+_HELP = re.compile(r"[ \t]*(%{0,2}(?:[^\W\d]|\*)[\w*]*(?:\.[\w*]+)*)[ \t]*(\?\??)[ \t\r]*$")
 _ASSIGNED = re.compile(r"[ \t]*(?:!(?!=)|%[ \t]*[^\W\d])")
 _TOKEN = re.compile(r"\"\"\"|'''|[\"'#=()\[\]{}]")
 _STRING_ENDS = {
@@ -185,6 +185,8 @@ class _Lines:
         word, _, rest = text[1:].strip().partition(" ")
         if word == "time" and outermost and "await" in rest:
             return "await %s('time', %r)" % (self._name, rest.strip())
+        if word == "run" and outermost and ".ipynb" in rest:
+            return "await %s('notebook', %r)" % (self._name, rest.strip())
         return "%s('line', %r, %r)" % (self._name, word, rest.strip())
 
     def _lex(self, line: str) -> Optional[int]:

@@ -10,6 +10,7 @@ environment's.
 
 import importlib
 import os
+import shlex
 import site
 import sys
 from typing import Dict, List, Optional, Tuple
@@ -24,6 +25,39 @@ import runpy
 import sys
 sys.path[0:1] = []
 runpy.run_module("pip", run_name="__main__", alter_sys=True)
+"""
+#: The package managers of conda, by their names before the real ones: what would change the environment is refused.
+_CONDA = """#!/bin/sh
+name=${0##*/}
+command= place= last=
+for word; do
+  case $last in -p|--prefix|-n|--name) place=$word; last=; continue ;; esac
+  case $word in
+    --prefix=*|--name=*) place=${word#*=} ;;
+    -*|env) ;;
+    *) command=${command:-$word} ;;
+  esac
+  last=$word
+done
+case $command in install|update|upgrade|remove|uninstall|rename) changes=$command ;; *) changes= ;; esac
+if [ -n "$changes" ] && { [ -z "$place" ] || [ "$place" -ef ENVIRONMENT ]; }; then
+  echo "$name $changes: the environment of a session is shared and does not change. Add what you need to the" \
+    "dependencies of the app, which gives it an environment that has it; %pip install adds Python packages to" \
+    "this session only." >&2
+  exit 1
+fi
+own=$(cd "${0%/*}" && pwd)
+path=
+IFS=:
+for folder in $PATH; do
+  [ "$folder" -ef "$own" ] || path=$path:$folder
+done
+unset IFS
+if found=$(PATH=$path command -v "$name"); then
+  exec "$found" "$@"
+fi
+echo "$name: there is no such program in this session" >&2
+exit 127
 """
 
 
@@ -56,6 +90,10 @@ class Overlay:
             _link(self._environment, os.path.join(self.bin, name))
         _write(os.path.join(self.bin, "pip"), _PIP, 0o755)
         _link("pip", os.path.join(self.bin, "pip3"))
+        conda = _CONDA.replace("ENVIRONMENT", shlex.quote(sys.prefix))
+        _write(os.path.join(self.bin, "conda"), conda, 0o755)
+        for name in ("mamba", "micromamba"):
+            _link("conda", os.path.join(self.bin, name))
         base = getattr(sys, "_base_executable", None) or self._environment
         nested = sys.prefix != sys.base_prefix
         whole = not nested or any(path.startswith(sys.base_prefix + os.sep) for path in _site_paths())

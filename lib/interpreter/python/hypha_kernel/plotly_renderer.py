@@ -4,11 +4,28 @@ import os
 from types import ModuleType, SimpleNamespace
 from typing import Any, Dict, Optional
 
-from .display import Publisher
+from .display import FORMATTER, Publisher
 
 #: The name of the renderer in ``plotly.io.renderers``.
 NAME = "hypha"
 MIME = "application/vnd.plotly.v1+json"
+
+
+def _bundle(figure: Dict[str, Any], config: Dict[str, Any]) -> Dict[str, Any]:
+    from plotly.io import to_html
+    from plotly.io._base_renderers import PlotlyRenderer
+
+    html = to_html(figure, config=config, include_plotlyjs="cdn", full_html=False, validate=False)
+    return dict(PlotlyRenderer(config=config).to_mimebundle(figure), **{"text/html": html})
+
+
+def show_widgets(_module: ModuleType) -> None:
+    """Called when ``plotly.basewidget`` has been imported: figures that are widgets are shown as figures."""
+
+    def shown(figure: Any) -> Dict[str, Any]:
+        return _bundle(figure.to_dict(), {})
+
+    FORMATTER.mimebundle_formatter.for_type_by_name("plotly.basewidget", "BaseFigureWidget", shown)
 
 
 def install(renderers: ModuleType, publisher: Publisher) -> None:
@@ -25,17 +42,11 @@ def install(renderers: ModuleType, publisher: Publisher) -> None:
             self.height = None
 
         def render(self, fig_dict: Dict[str, Any]) -> None:
-            from plotly.io import to_html
-
             layout = fig_dict.setdefault("layout", {})
             for name in ("width", "height"):
                 if getattr(self, name) is not None:
                     layout[name] = getattr(self, name)
-            html = to_html(
-                fig_dict, config=self.config, include_plotlyjs="cdn", full_html=False, validate=False
-            )
-            data = base.PlotlyRenderer(config=self.config).to_mimebundle(fig_dict)
-            publisher.publish_display_data(dict(data, **{"text/html": html}))
+            publisher.publish_display_data(_bundle(fig_dict, self.config))
 
     registered = renderers.renderers  # type: ignore[attr-defined]
     registered[NAME] = OutputRenderer()

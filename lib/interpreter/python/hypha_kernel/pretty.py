@@ -266,8 +266,16 @@ def by_address(value: Any, printer: Printer, cycle: bool) -> None:
         printer.text(" at 0x%x" % id(value) + (" ..." if cycle else ""))
 
 
+#: Types whose ``repr`` is one line: there is nothing to lay out.
+_ONE_LINE = frozenset((int, float, str))
+
+
 def plain_text(value: Any, printers: Dict[type, TypePrinter], deferred: Dict[Tuple[str, str], TypePrinter]) -> str:
     """The text of a value, cut when it is too long."""
+    if type(value) in _ONE_LINE and printers.get(type(value)) is by_repr:
+        text = repr(value)
+        if len(text) <= MAX_TEXT:
+            return text
     printer = Printer(printers, deferred)
     try:
         printer.pretty(value)

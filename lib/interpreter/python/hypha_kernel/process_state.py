@@ -6,7 +6,7 @@ import sys
 from typing import Any, Dict, Optional
 
 from . import tracebacks
-from .streams import write_all
+from .marks import write_all
 
 
 def change_environment(changes: Dict[str, Optional[str]]) -> Dict[str, Optional[str]]:

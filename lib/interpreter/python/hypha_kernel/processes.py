@@ -96,6 +96,24 @@ def _preceded(original: Callable[..., Any], action: Callable[[], None]) -> Calla
     return call
 
 
+def signal_name(number: int) -> str:
+    """Name of a signal, such as ``SIGKILL``."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return "signal %d" % number
+
+
+def stat_fields(pid: int) -> Optional[List[str]]:
+    """``/proc/<pid>/stat`` from the state on: [1] parent, [11:15] times, [19] start; ``None`` without the process."""
+    try:
+        with open("/proc/%d/stat" % pid) as file:
+            # The name, in brackets, may have spaces and brackets of its own.
+            return file.read().rpartition(")")[2].split()
+    except OSError:
+        return None
+
+
 def _memory(pid: int) -> int:
     """Memory of a process (bytes): its share of shared pages, or all its pages where the system does not tell."""
     try:
@@ -115,10 +133,10 @@ def usage(pid: int) -> Optional[Dict[str, Any]]:
     memory = count = 0
     ticks = os.sysconf("SC_CLK_TCK")
     for one in [pid] + descendants(pid):
+        fields = stat_fields(one)
+        if fields is None:
+            continue
         try:
-            with open("/proc/%d/stat" % one) as file:
-                # The name, in brackets, may have spaces and brackets of its own.
-                fields = file.read().rpartition(")")[2].split()
             memory += _memory(one)
         except OSError:
             continue

@@ -1,5 +1,7 @@
 """One session: an event loop in the main thread that runs cells as the worker asks for them."""
 
+import _signal
+import _thread
 import asyncio
 import builtins
 import os
@@ -9,14 +11,14 @@ import time
 import types
 from typing import Any, Callable, Dict, List, Optional
 
-from . import FOLDER, cells, introspection, magics, processes, tracebacks
+from . import FOLDER, cells, debugging, introspection, isolation, magics, processes, tracebacks
 from .asking import Questions
 from .display import FORMATTER, DisplayHandle, Publisher, bundle
 from .inline_figures import Figures
 from .ipython_shim import IPythonShim
+from .marks import CURRENT_CELL, Marks
 from .process_state import change_environment, flush_c_streams, leave_child, write_error
-from .streams import CURRENT_CELL, Marks
-from .wire import Channel, Header, encode
+from .wire import Channel, Header, encode, encode_header
 
 
 class Session:
@@ -41,11 +43,13 @@ class Session:
         self.publisher = Publisher(self._publish)
         self.figures = Figures(self.publisher.show_figure, FORMATTER)
         self.questions = Questions(control, self._publish, self._postpone)
+        debugging.install(self.questions)
         self.module = self._make_main(request)
         self.shim = IPythonShim(self.publisher, self.figures, self.module.__dict__)
         self.magics = magics.Magics(
-            self.module.__dict__, self._compiler, self.publisher, self.figures.flush
+            self.module.__dict__, self._compiler, self.publisher, self.figures, self.shim.shell
         )
+        self._compiler.interactivity = lambda: self.shim.shell.ast_node_interactivity
 
     # Setting up
 
@@ -74,12 +78,12 @@ class Session:
         """Has something done as soon as the session has reported that it is ready."""
         self._loop.call_soon(action)
 
-    def run(self) -> int:
-        """Serves until the control channel ends."""
+    def run(self, isolated: Dict[str, Any]) -> int:
+        """Serves until the control channel ends. Reports how the session is isolated."""
         asyncio.set_event_loop(self._loop)
         self._loop.add_reader(self._control.sock.fileno(), self._readable)
         signal.signal(signal.SIGINT, self._on_interrupt)
-        self._control.send({"op": "ready", "pid": self._pid})
+        self._control.send({"op": "ready", "pid": self._pid, "isolation": isolated})
         while True:
             try:
                 self._loop.run_forever()
@@ -176,12 +180,12 @@ class Session:
         code = request["code"]
         silent = bool(request.get("silent"))
         store = not silent and request.get("store_history") is not False
-        if signal.getsignal(signal.SIGINT) != self._on_interrupt:
+        # The bare function: that of `signal` makes an enum of its answer at each call.
+        if _signal.getsignal(signal.SIGINT) != self._on_interrupt:
             # An earlier cell, or a library in it, has put in another: no cell may be out of reach.
             signal.signal(signal.SIGINT, self._on_interrupt)
         CURRENT_CELL.set(cell)
-        self._marks.active = cell
-        self._marks.put("s", cell)
+        self._marks.begin(cell, bool(request.get("counted")))
         started = time.perf_counter()
         if store:
             self._count += 1
@@ -190,22 +194,24 @@ class Session:
         filename = request.get("filename") or "<cell %d>" % count
         namespace = self.module.__dict__
         if store:
-            namespace["In"].append(code) if isinstance(namespace.get("In"), list) else None
+            self._remember_source(code, count, namespace)
         restore = change_environment(request.get("env") or {})
         error = None  # type: Optional[Dict[str, Any]]
         failed = None  # type: Optional[BaseException]
         compiled = None  # type: Optional[cells.Cell]
+        result = b""
         try:
             self._in_user_code = True
             self._starting = None
             try:
                 if self._interrupt_early:
                     raise KeyboardInterrupt
+                self.shim.begin_cell()
                 compiled = self._compiler.compile(code, filename)
                 try:
                     has_result, value = await cells.run(compiled, namespace)
                     if has_result and not silent:
-                        self._result(value, count, namespace, store)
+                        result = self._result(value, count, namespace, store)
                 finally:
                     self.shim.end_cell()
             finally:
@@ -224,22 +230,39 @@ class Session:
         change_environment(restore)
         if failed is not None:
             magics.explain(failed)
+            isolation.current.explain(failed)
             error = tracebacks.describe(failed)
             if compiled is None and error["traceback"][0].startswith("Traceback"):
                 # Nothing has run yet, so there are no frames.
                 del error["traceback"][0]
             failed = None
-        self._done(cell, count, error, time.perf_counter() - started)
+        self._done(cell, count, error, result, time.perf_counter() - started)
 
-    def _result(self, value: Any, count: int, namespace: Dict[str, Any], store: bool) -> None:
-        flush_c_streams()
+    def _result(
+        self, value: Any, count: int, namespace: Dict[str, Any], store: bool
+    ) -> bytes:
+        """Shows the result of a cell, or returns it encoded when nothing else can follow but the end."""
         data, metadata = bundle(value)
         if store:
             self._remember(value, count, namespace)
-        if data:
-            self._publish(
-                {"op": "result", "data": data, "metadata": metadata, "execution_count": count}
-            )
+        if not data:
+            return b""
+        frame = {"op": "result", "data": data, "metadata": metadata, "execution_count": count}
+        if not self.shim.has_more:
+            return encode_header(frame)
+        flush_c_streams()
+        self._publish(frame)
+        return b""
+
+    @staticmethod
+    def _remember_source(code: str, count: int, namespace: Dict[str, Any]) -> None:
+        """``In`` and ``_iN``; ``_i``, ``_ii`` and ``_iii`` are the cells before this one."""
+        sources = namespace.get("In")
+        if isinstance(sources, list):
+            for name, ago in (("_i", 1), ("_ii", 2), ("_iii", 3)):
+                namespace[name] = sources[-ago] if ago <= len(sources) else ""
+            sources.append(code)
+        namespace["_i%d" % count] = code
 
     def _remember(self, value: Any, count: int, namespace: Dict[str, Any]) -> None:
         """``_``, ``__``, ``___``, ``_N`` and ``Out``; names the user has taken stay the user's."""
@@ -254,13 +277,18 @@ class Session:
             outs[count] = value
 
     def _done(
-        self, cell: str, count: int, error: Optional[Dict[str, Any]], seconds: float
+        self,
+        cell: str,
+        count: int,
+        error: Optional[Dict[str, Any]],
+        result: bytes,
+        seconds: float,
     ) -> None:
+        """Reports the end of a cell, with its result when nothing else follows that."""
         flush_c_streams()
         self._marks.critical.forget()
         with self._marks as marks:
-            marks.active = ""
-            after = marks.put("c", "")
+            after = marks.end()
             self._control.send(
                 {
                     "op": "done",
@@ -269,9 +297,30 @@ class Session:
                     "execution_count": count,
                     "error": error,
                     "seconds": seconds,
-                }
+                    "quiet": self._is_quiet(),
+                },
+                result,
             )
         CURRENT_CELL.set("")
+
+    def _is_quiet(self) -> bool:
+        """Whether nothing is left that could print before the next cell does: no thread, process, or task."""
+        if _thread._count() > self._marks.helpers:  # type: ignore[attr-defined]
+            return False
+        loop = self._loop  # type: Any
+        try:
+            if loop._ready or loop._scheduled or len(loop._selector.get_map()) > 2:
+                return False
+            if len(asyncio.all_tasks(loop)) > 1:
+                return False
+            # Orphans count too, since this process adopts them.
+            os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError:
+            return True
+        except (AttributeError, OSError):
+            # Not known here.
+            pass
+        return False
 
     # Interrupts
 

@@ -6,13 +6,15 @@ and its kernel.
 
 import ast
 import builtins
+import contextlib
 import inspect
 import subprocess
 import sys
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, Iterator, List, Optional
 
 from .display import FORMATTER, Publisher
 from .formatters import report
+from .magics_registry import run_to_end
 
 
 class Events:
@@ -42,6 +44,17 @@ class Events:
                 report(error)
 
 
+class ExecutionInfo:
+    """What callbacks of ``pre_run_cell`` get."""
+
+    def __init__(self) -> None:
+        cells = sys.modules["__main__"].__dict__.get("In")
+        self.raw_cell = cells[-1] if isinstance(cells, list) and cells else ""
+        self.cell_id = None
+        self.store_history = True
+        self.silent = False
+
+
 class ExecutionResult:
     """What ``run_cell`` returns."""
 
@@ -62,21 +75,49 @@ class ExecutionResult:
             raise error
 
 
+#: Which expressions of a cell may be shown; the first is what Jupyter does unless told otherwise.
+INTERACTIVITIES = ("last_expr", "last", "last_expr_or_assign", "all", "none")
+
+
 class HyphaShell:
     """The session, in the form of IPython's shell."""
 
     #: Libraries that look for a Jupyter kernel find the attribute (and choose rich output) but no kernel.
     kernel = None
-    #: A place for libraries that keep settings in the shell's.
-    config = {}  # type: Dict[str, Any]
     colors = "nocolor"
-    ast_node_interactivity = "last_expr"
 
     def __init__(self, publisher: Publisher, namespace: Dict[str, Any]) -> None:
         self._publisher = publisher
+        self._config = {}  # type: Dict[str, Any]
+        self._interactivity = INTERACTIVITIES[0]
+        self._being_extended = False
         self.user_ns = namespace
         self.display_formatter = FORMATTER
         self.events = Events()
+        #: Objects of extensions that have settings.
+        self.configurables = []  # type: List[Any]
+
+    @property
+    def config(self) -> Dict[str, Any]:
+        """A place for libraries that keep settings in the shell's."""
+        if self._being_extended:
+            # Classes of extensions would take the shell for a part of IPython's tree of settings.
+            raise AttributeError("config")
+        return self._config
+
+    @property
+    def ast_node_interactivity(self) -> str:
+        """Which expressions of a cell are shown."""
+        # Notebooks set it on IPython's class too.
+        module = sys.modules.get("IPython.core.interactiveshell")
+        chosen = vars(getattr(module, "InteractiveShell", object)).get("ast_node_interactivity")
+        return chosen if isinstance(chosen, str) and chosen in INTERACTIVITIES else self._interactivity
+
+    @ast_node_interactivity.setter
+    def ast_node_interactivity(self, chosen: str) -> None:
+        if chosen not in INTERACTIVITIES:
+            raise ValueError("%r is none of %s" % (chosen, ", ".join(INTERACTIVITIES)))
+        self._interactivity = chosen
 
     @property
     def user_global_ns(self) -> Dict[str, Any]:
@@ -102,6 +143,32 @@ class HyphaShell:
     @display_pub.setter
     def display_pub(self, target: Any) -> None:
         self._publisher.target = target
+
+    # Extensions
+
+    @contextlib.contextmanager
+    def being_extended(self) -> Iterator[None]:
+        """While an extension is loaded."""
+        self._being_extended = True
+        try:
+            yield
+        finally:
+            self._being_extended = False
+
+    def register_magics(self, *magic_objects: Any) -> None:
+        """Adds the magics of classes made with IPython's ``magics_class``, or of their instances."""
+        from . import extensions
+
+        with self.being_extended():
+            extensions.register_magics(self, *magic_objects)
+
+    def register_magic_function(
+        self, func: Callable[..., Any], magic_kind: str = "line", magic_name: Optional[str] = None
+    ) -> None:
+        """Adds a magic: ``func(line)``, or ``func(line, cell)`` for cells."""
+        from . import extensions
+
+        extensions.register_function(func, magic_kind, magic_name or func.__name__)
 
     # Code
 
@@ -162,15 +229,9 @@ class HyphaShell:
 
     def run_cell_magic(self, magic_name: str, line: str, cell: str) -> Any:
         """Runs a cell magic to its end; one that has to wait cannot be run this way."""
-        running = self._magics("cell", magic_name.lstrip("%"), line, cell, 0)
-        if not inspect.iscoroutine(running):
-            return running
-        try:
-            running.send(None)
-        except StopIteration as end:
-            return end.value
-        running.close()
-        raise RuntimeError("%%%%%s cannot be run by run_cell_magic: it waits for something" % magic_name)
+        name = magic_name.lstrip("%")
+        running = self._magics("cell", name, line, cell, 0)
+        return run_to_end(running, "%%" + name) if inspect.iscoroutine(running) else running
 
     def magic(self, arg_s: str) -> Any:
         """Runs a line magic, given as one text."""

@@ -9,11 +9,12 @@ import sys
 import time
 from typing import Any, List
 
-from . import limits, overlay, processes
+from . import isolation, limits, overlay, processes
 from .inline_figures import BACKEND_MODULE
+from .marks import Marks
 from .process_state import change_environment
 from .session import Session
-from .streams import Marks, OutStream
+from .streams import OutStream
 from .wire import Channel, Header
 
 
@@ -44,6 +45,7 @@ def main(path: str, request: Header, parent: int) -> int:
     # Kept to the end of the process: its closing tells the worker to kill what is left, and a failure of what
     # follows has to be printed before.
     _KEPT.append(control)
+    isolated = isolation.current.enter(request.get("isolation"))
     change_environment(request["env"])
     overlay.set_up(request.get("overlay"))
     os.environ.setdefault("MPLBACKEND", "module://" + BACKEND_MODULE)
@@ -70,7 +72,7 @@ def main(path: str, request: Header, parent: int) -> int:
     session.magics.install()
     session.soon(overlay.make)
     session.shim.install()
-    return session.run()
+    return session.run(isolated)
 
 
 def _after_fork(parts: List[Any]) -> None:

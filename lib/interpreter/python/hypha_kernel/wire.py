@@ -35,15 +35,21 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def encode(header: Header, blob: bytes = b"") -> bytes:
-    """The bytes of one frame. Raises ``ValueError`` for one that the worker would refuse."""
+def encode_header(header: Header) -> bytes:
+    """The JSON of a header. Raises ``ValueError`` for one that the worker would refuse."""
     try:
         text = _dumps(header)
     except (TypeError, ValueError):
         text = _dumps(_plain(header))
     if len(text) > MAX_HEADER:
         raise ValueError("cannot show a value of %d bytes" % len(text))
-    return _LENGTHS.pack(len(text), len(blob)) + text.encode("ascii") + blob
+    return text.encode("ascii")
+
+
+def encode(header: Header, blob: bytes = b"") -> bytes:
+    """The bytes of one frame. Raises ``ValueError`` for one that the worker would refuse."""
+    data = encode_header(header)
+    return _LENGTHS.pack(len(data), len(blob)) + data + blob
 
 
 class Channel:
@@ -83,7 +89,7 @@ class Channel:
             if len(buffer) < end:
                 return
             split = _LENGTHS.size + header_size
-            header = json.loads(bytes(buffer[_LENGTHS.size : split]).decode("utf-8"))
+            header = json.loads(buffer[_LENGTHS.size : split].decode("utf-8"))
             blob = bytes(buffer[split:end])
             del buffer[:end]
             yield header, blob
@@ -91,7 +97,7 @@ class Channel:
     def feed(self) -> bool:
         """Reads what is there without waiting. False at end of file."""
         try:
-            data = self.sock.recv(262144, socket.MSG_DONTWAIT)
+            data = self.sock.recv(65536, socket.MSG_DONTWAIT)
         except (BlockingIOError, InterruptedError):
             return True
         except OSError:

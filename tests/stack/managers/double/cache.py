@@ -6,6 +6,7 @@ import os
 import shutil
 import struct
 import sys
+import time
 import urllib.parse
 import urllib.request
 from typing import Any, Callable, Dict, List, Optional
@@ -39,8 +40,9 @@ def stem_of(record: Record) -> str:
 class PackageCache:
     """One package cache in the layout of the program."""
 
-    def __init__(self, kind: str, path: str) -> None:
+    def __init__(self, kind: str, path: str, invocation: Any = None) -> None:
         self.kind = kind
+        self._invocation = invocation
         self.path = os.path.abspath(path)
         self._lock: Optional[int] = None
 
@@ -51,10 +53,15 @@ class PackageCache:
 
     def folder(self, record: Record) -> str:
         """Where the archive and the unpacked package of a record lie."""
-        if self.kind != "mamba":
+        if self.kind != "mamba" or self._is_flat():
             return self.path
         parsed = urllib.parse.urlparse(record["channel"])
         return os.path.join(self.path, parsed.scheme, (parsed.netloc + parsed.path).strip("/"), record["subdir"])
+
+    def _is_flat(self) -> bool:
+        """Folders for channels came with mamba 2.6."""
+        version = self._invocation.version if self._invocation is not None else ""
+        return version.startswith("2.") and int(version.split(".")[1]) < 6
 
     def extracted(self, record: Record) -> str:
         """The folder of the unpacked package."""
@@ -87,9 +94,15 @@ class PackageCache:
 
     def fetch(self, records: List[Record], interrupted: Callable[[], bool]) -> None:
         """Brings and unpacks what is missing."""
+        if self._fault("damaged_entry"):
+            for record in records:
+                if os.path.isdir(self.extracted(record)):
+                    raise FetchError("corrupted", record, self.extracted(record))
         missing = [record for record in records if not self.has(record)]
         if not missing:
             return
+        if self._fault("gone"):
+            raise FetchError("download", missing[0], os.path.join(self.folder(missing[0]), missing[0]["fn"]))
         guard = self._guard(missing[0])
         try:
             for record in missing:
@@ -99,6 +112,9 @@ class PackageCache:
         finally:
             if guard is not None:
                 os.close(guard)
+
+    def _fault(self, name: str) -> Any:
+        return self._invocation.fault(name) if self._invocation is not None else None
 
     def _guard(self, record: Record) -> Optional[int]:
         """Two cold fetches into one cache break each other, except with mamba 2, which has a lock."""
@@ -142,7 +158,12 @@ class PackageCache:
         part = f"{archive}.part"
         try:
             if record["url"].startswith("file://"):
-                shutil.copyfile(local_path(record["url"]), part)
+                pause = self._fault("download_delay") or 0
+                with open(local_path(record["url"]), "rb") as source, open(part, "wb", buffering=0) as file:
+                    step = max(1, os.fstat(source.fileno()).st_size // 4) if pause else -1
+                    for chunk in iter(lambda: source.read(step), b""):
+                        file.write(chunk)
+                        time.sleep(pause)
             else:
                 with urllib.request.urlopen(record["url"], timeout=30) as response, open(part, "wb") as file:
                     shutil.copyfileobj(response, file)

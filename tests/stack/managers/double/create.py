@@ -95,16 +95,39 @@ def run(invocation: Invocation, parsed: Parsed, prefix: str, root: str) -> int:
     from .texts_micromamba import Micromamba
 
     kind = invocation.kind
-    voice: Any = {"mamba": Mamba, "micromamba": Micromamba, "conda": Conda}[kind](parsed, prefix)
+    voices: Any = {"mamba": Mamba, "micromamba": Micromamba, "conda": Conda}
+    voice = voices[kind](parsed, prefix)
+    if kind == "conda" and (invocation.name == "mamba" or int(invocation.version.split(".")[0]) < 26):
+        from .texts_older import OlderConda, OlderMamba
+
+        voice = (OlderMamba if invocation.name == "mamba" else OlderConda)(parsed, prefix)
+    elif kind == "mamba":
+        voice.name = invocation.name
+    if invocation.fault("internal_error"):
+        return voice.internal_error()
     if not prefix:
         return voice.no_prefix()
     try:
         plan = read_plan(parsed, prefix, kind)
     except OSError as error:
         return voice.no_file(error)
+    if plan.explicit and not knows_sha256(invocation):
+        wrong = next((line for line in plan.explicit if "#sha256:" in line), None)
+        if wrong is not None and kind == "conda":
+            return voice.fail("ParseError", f"Could not parse explicit URL: {wrong}", {})
+        # 2.0 takes all behind the # for an MD5, which no archive has.
+        plan = plan._replace(explicit=[line.replace("#sha256:", "#sha256-") for line in plan.explicit])
     outcome = Outcome()
     Interruption(kind, outcome).install()
     return Creation(invocation, parsed, plan, voice, outcome, root).run()
+
+
+def knows_sha256(invocation: Invocation) -> bool:
+    """Whether SHA-256 may stand in an @EXPLICIT file."""
+    numbers = [int(part) for part in invocation.version.split(".")[:2]]
+    if invocation.kind == "conda":
+        return invocation.name == "conda" and numbers >= [24, 9]
+    return numbers != [2, 0]
 
 
 class Interruption:
@@ -135,7 +158,7 @@ class Creation:
         self._plan = plan
         self._voice = voice
         self._outcome = outcome
-        self._cache = PackageCache(invocation.kind, pkgs_dirs(invocation.kind, root)[0])
+        self._cache = PackageCache(invocation.kind, pkgs_dirs(invocation.kind, root)[0], invocation)
 
     def run(self) -> int:
         """All steps in turn."""
@@ -227,6 +250,8 @@ class Creation:
         if self._invocation.kind == "mamba":
             open(lock, "w").close()
         voice.before_links()
+        for count in range(self._invocation.fault("chatty") or 0):
+            voice.chat(count)
         self._invocation.start_orphan(plan.prefix)
         try:
             self._link_all(linker, records, voice)

@@ -11,6 +11,7 @@ import time
 from typing import Any, Dict, List, Optional
 
 SWITCHES = {
+    "plays": str,
     "commands": list,
     "times": int,
     "log": str,
@@ -24,7 +25,18 @@ SWITCHES = {
     "lock_noise": bool,
     "orphan": float,
     "two_documents": bool,
+    "usage_error": bool,
+    "internal_error": bool,
+    "crash": int,
+    "busy": float,
+    "gone": bool,
+    "damaged_entry": bool,
+    "download_delay": float,
+    "chatty": int,
 }
+
+VERSIONS = {"mamba": "2.8.1", "micromamba": "1.5.12", "conda": "26.7.1"}
+"""The versions the recordings were made with."""
 
 
 def load(executable: str) -> Dict[str, Any]:
@@ -60,7 +72,9 @@ class Invocation:
     """One run of a double: who it plays, and what it must do wrong."""
 
     def __init__(self, kind: str, executable: str, switches: Dict[str, Any], command: str) -> None:
-        self.kind = kind
+        self.name, _, self.version = switches.get("plays", f"{kind} {VERSIONS[kind]}").partition(" ")
+        self.kind = voice_of(self.name, self.version)
+        self.program = kind
         self.executable = executable
         self.folder = os.path.dirname(os.path.dirname(executable))
         self._switches = switches
@@ -87,7 +101,7 @@ class Invocation:
             return
         import json
 
-        entry = {"event": event, "kind": self.kind, "pid": os.getpid(), "time": time.time(), **more}
+        entry = {"event": event, "kind": self.program, "pid": os.getpid(), "time": time.time(), **more}
         log = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
         os.write(log, (json.dumps(entry) + "\n").encode())
         os.close(log)
@@ -96,6 +110,16 @@ class Invocation:
         """What goes wrong before anything is done."""
         if self.fault("start_delay"):
             time.sleep(self.fault("start_delay"))
+        if self.fault("crash"):
+            # Memory of a crash is of no use to anybody.
+            import resource
+
+            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+            os.kill(os.getpid(), self.fault("crash"))
+        if self.fault("busy"):
+            end = time.monotonic() + self.fault("busy")
+            while time.monotonic() < end:
+                pass
         if self.fault("hang") == "start":
             hang()
 
@@ -124,6 +148,13 @@ class Invocation:
             "i=0; while [ $i -lt %d ]; do mkdir -p \"$0\"; echo $i > \"$0/orphan.txt\"; i=$((i+1)); sleep 0.05; done"
         ) % int(seconds * 20)
         spawn_detached(["/bin/sh", "-c", script, prefix])
+
+
+def voice_of(name: str, version: str) -> str:
+    """Whose command line and words a version of a program has: that of mamba 2, of micromamba 1, or of conda."""
+    if name == "conda" or (name == "mamba" and version.startswith("1.")):
+        return "conda"
+    return "micromamba" if version.startswith("1.") else "mamba"
 
 
 def hang() -> None:

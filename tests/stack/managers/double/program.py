@@ -8,7 +8,8 @@ from . import options
 from .faults import Invocation
 from .options import UsageError
 
-VERSIONS = {"mamba": "2.8.1", "micromamba": "1.5.12", "conda": "26.7.1"}
+OLD_CONDA = "24.1.2"
+"""The conda below mamba 1."""
 TABLES = {"mamba": options.MAMBA, "micromamba": options.MICROMAMBA, "conda": options.CONDA}
 
 
@@ -16,8 +17,12 @@ def run(invocation: Invocation, argv: List[str]) -> int:
     """Does what the command line says and returns the exit code."""
     kind = invocation.kind
     if argv and argv[0] in ("--version", "-V"):
-        name = "conda " if kind == "conda" else ""
-        sys.stdout.write(f"{name}{VERSIONS[kind]}\n")
+        if invocation.name == "mamba" and kind == "conda":
+            # mamba 1 lets conda answer too.
+            sys.stdout.write(f"mamba {invocation.version}\nconda {OLD_CONDA}\n")
+        else:
+            name = "conda " if kind == "conda" else ""
+            sys.stdout.write(f"{name}{invocation.version}\n")
         if "--verbose" in argv:
             sys.stdout.write("(a test double with a real solver, not the real program)\n")
         return 0
@@ -29,6 +34,8 @@ def run(invocation: Invocation, argv: List[str]) -> int:
             command, words = "create", argv[2:]
         if command == "":
             unknown(kind, argv)
+        if invocation.fault("usage_error"):
+            words = ["--no-such-flag"]
         parsed = parse(tables[command], words)
     except UsageError as error:
         sys.stderr.write(error.text)

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -83,7 +84,7 @@ def solve(request: Request) -> List[Record]:
         found = asyncio.run(
             rattler.solve(
                 sources=request.channels,
-                specs=request.specs,
+                specs=[_dialect(spec) for spec in request.specs],
                 gateway=gateway,
                 platforms=platforms,
                 virtual_packages=rattler.VirtualPackage.detect(),
@@ -96,12 +97,17 @@ def solve(request: Request) -> List[Record]:
     return in_order(request, [as_record(record) for record in found])
 
 
+def _dialect(spec: str) -> str:
+    """A spec as py-rattler wants it: unlike the managers it does not know `name=version=build`."""
+    return re.sub(r"^([^\s=<>!~\[]+)==?([^\s=<>!~,|*]+)=([^\s=]+)$", r"\1 ==\2 \3", spec)
+
+
 def _explain(request: Request, gateway: Any, platforms: Any, error: Exception) -> Exception:
     """Which spec is to blame: one that nothing matches, or several together."""
     candidates: Dict[str, List[Record]] = {}
     for spec in request.specs:
         try:
-            rows = asyncio.run(gateway.query(request.channels, platforms, [spec], recursive=False))
+            rows = asyncio.run(gateway.query(request.channels, platforms, [_dialect(spec)], recursive=False))
         except Exception:
             return error
         candidates[spec] = [as_record(record) for row in rows for record in row]
@@ -166,7 +172,8 @@ def explicit_record(line: str, index: Dict[str, Dict[str, Record]]) -> Record:
         **known, "explicit": True, "subdir": subdir, "channel": channel, "url": url, "fn": fn,
     }
     if checksum:
-        key = "sha256" if len(checksum) > 40 else "md5"
+        # Without the word in front it is an MD5, however long.
+        key = "sha256" if checksum.startswith("sha256:") else "md5"
         record[key] = checksum.replace("sha256:", "")
         if known and known.get(key) != record[key]:
             record.pop("sha256" if key == "md5" else "md5", None)

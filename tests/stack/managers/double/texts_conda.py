@@ -207,6 +207,24 @@ class Conda:
     def linking(self, record: Record) -> None:
         """conda does not name the packages."""
 
+    def chat(self, count: int) -> None:
+        """conda does not name the packages."""
+
+    def internal_error(self) -> int:
+        """Something in the program itself: the report of conda for what it has not thought of."""
+        sys.stdout.flush()
+        sys.stderr.write(
+            "\n# >>>>>>>>>>>>>>>>>>>>>> ERROR REPORT <<<<<<<<<<<<<<<<<<<<<<\n\n"
+            "    Traceback (most recent call last):\n"
+            '      File "/opt/conda/lib/python3.12/site-packages/conda/exception_handler.py", line 18, in __call__\n'
+            "        return func(*args, **kwargs)\n"
+            "    AttributeError: 'NoneType' object has no attribute 'name'\n\n"
+            "`$ /opt/conda/bin/conda create`\n\n"
+            "  environment variables:\n                 CIO_TEST=<not set>\n\n"
+            "An unexpected error has occurred. Conda has prepared the above report.\n\n"
+        )
+        return 1
+
     def finished(self, plan: Any) -> None:
         """Everything is linked."""
         self.write("done\n")

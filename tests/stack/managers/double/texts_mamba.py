@@ -241,6 +241,10 @@ class Mamba:
         """One package is about to be linked."""
         self.say(f"Linking {record['name']}-{record['version']}-{record['build']}")
 
+    def chat(self, count: int) -> None:
+        """One of many packages that are linked in no time."""
+        self.say(f"Linking tiny-{count}-0")
+
     def finished(self, plan: Any) -> None:
         """Everything is linked."""
         self.say("\nTransaction finished\n")
@@ -322,6 +326,11 @@ class Mamba:
         self.hint(plan)
         return self.done(plan, outcome)
 
+    def internal_error(self) -> int:
+        """Something in the program itself."""
+        self.complain("critical libmamba std::bad_alloc")
+        return 1
+
     checksum = "doesn't match expectation"
 
     def fetch_failed(self, error: FetchError, plan: Any, outcome: Any) -> int:
@@ -332,6 +341,11 @@ class Mamba:
             self.complain(
                 f"critical libmamba Download error (37) Couldn't read a file:// file [{record['url']}]\n"
                 f"    Couldn't open file {path}"
+            )
+        elif error.kind == "corrupted":
+            self.complain(
+                f"error    libmamba Cannot find a valid extracted directory cache for '{record['fn']}'\n"
+                "critical libmamba Package cache error."
             )
         else:
             detail = error.details

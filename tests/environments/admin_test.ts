@@ -1,0 +1,137 @@
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertRejects,
+  assertStringIncludes,
+} from "@std/assert";
+import { join } from "@std/path";
+import { exists } from "@std/fs";
+import { EnvironmentAdmin } from "../../lib/environments/admin.ts";
+import { LockTable } from "../../lib/environments/holders.ts";
+import { FileLock } from "../../lib/environments/lock.ts";
+import { WorkerError } from "../../lib/errors.ts";
+import { silentLogger } from "../../lib/log.ts";
+import { until } from "../managers/double.ts";
+import { Cache, spec } from "./support.ts";
+
+Deno.test("environments are listed with what they are and who uses them", async () => {
+  await using cache = await Cache.make("mamba");
+  const admin = new EnvironmentAdmin({ directory: cache.double.cache, log: silentLogger });
+  assertEquals(await admin.list(), []);
+  const key = await cache.build("toy-a=1");
+  const [entry, ...more] = await admin.list();
+  assertEquals(more, []);
+  assertEquals([entry?.key, entry?.state, entry?.inUse], [key, "ready", false]);
+  assertEquals(entry?.spec?.packages, spec("toy-a=1").packages);
+  assertEquals(entry?.manager, { kind: "mamba", version: "2.8.1" });
+  assertMatch(entry?.python ?? "", /^3\.11\.\d+$/);
+  assert((entry?.bytes?.own ?? 0) > 0);
+  assert((entry?.packageCount ?? 0) >= 2);
+  assert(Date.parse(entry!.lastUsed!) >= Date.parse(entry!.created!) - 1000);
+
+  const worker = cache.worker({ dependencies: ["python=3.11", "toy-a=1"] });
+  await until(() => worker.lines.join().includes('"lease"'), `${worker.lines}`);
+  await using _lease = await cache.store.acquire(spec("toy-a=1"));
+  const { inUse, pids } = await admin.get(key);
+  assertEquals([inUse, pids], [true, [Deno.pid, worker.pid].sort((a, b) => a - b)]);
+  await worker.end();
+});
+
+Deno.test("what is being built and what is broken is told apart", async () => {
+  await using cache = await Cache.make("mamba", { hang: "link" });
+  const { admin, layout } = cache.store;
+  const controller = new AbortController();
+  const building = cache.store.acquire(spec("toy-a"), { signal: controller.signal });
+  building.catch(() => {});
+  await until(async () => (await admin.list()).length === 1, "the build has begun");
+  const [entry] = await admin.list();
+  assertEquals([entry?.state, entry?.pids], ["building", [Deno.pid]]);
+  const error = await assertRejects(() => admin.remove(entry!.key), WorkerError);
+  assertEquals(error.code, "environment_in_use");
+  assertStringIncludes(error.message, `process ${Deno.pid} is building it`);
+  controller.abort();
+  await assertRejects(() => building);
+
+  await Deno.mkdir(join(layout.prefix("0123456789abcdef"), "conda-meta"), { recursive: true });
+  // Whatever else is there is not an environment.
+  await Deno.mkdir(join(layout.environments, "lost+found"));
+  const [broken, ...more] = await admin.list();
+  assertEquals([broken?.key, broken?.state], ["0123456789abcdef", "broken"]);
+  assertEquals(broken?.reason, "its build was not finished");
+  assertEquals(more, []);
+  await cache.store.recover();
+  assertEquals(await admin.list(), []);
+  assert(await exists(join(layout.environments, "lost+found")));
+});
+
+Deno.test("an environment is found by the beginning of its key", async () => {
+  await using cache = await Cache.make("mamba");
+  const { admin, layout } = cache.store;
+  const key = await cache.build("toy-a");
+  const details = await admin.get(key.slice(0, 6));
+  assertEquals(details.key, key);
+  assert(details.packages.some(({ name, url }) => name === "toy-a" && url?.includes("/toy-a-")));
+  assertStringIncludes(await Deno.readTextFile(details.log!), "toy-a");
+  for (const unknown of ["ffff", "", key.slice(0, 1), `${key}0`, "../../etc"]) {
+    const error = await assertRejects(() => admin.get(unknown), WorkerError);
+    assertEquals(error.code, "environment_not_found", unknown);
+  }
+  await Deno.mkdir(layout.prefix(`${key.slice(0, 6)}0000000000`));
+  const error = await assertRejects(() => admin.get(key.slice(0, 6)), WorkerError);
+  assertStringIncludes(error.message, "several begin with it");
+});
+
+Deno.test("what is in use is not removed, and the refusal names its users", async () => {
+  await using cache = await Cache.make("mamba");
+  const { admin, layout } = cache.store;
+  const key = await cache.build("toy-a");
+  const lease = await cache.store.acquire(spec("toy-a"));
+  const error = await assertRejects(() => admin.remove(key), WorkerError);
+  assertEquals([error.code, error.name], ["environment_in_use", "EnvironmentInUseError"]);
+  assertEquals(error.context.pids, [Deno.pid]);
+  assert(await exists(layout.ready(key)));
+  await lease.release();
+  await admin.remove(key);
+  await admin.close();
+  assertEquals(await cache.list(layout.environments), [`${key}.lock`]);
+  assertEquals(await cache.list(layout.trash), []);
+  assertEquals(
+    (await assertRejects(() => admin.remove(key), WorkerError)).code,
+    "environment_not_found",
+  );
+  // It can be built again.
+  assertEquals(await cache.build("toy-a"), key);
+});
+
+Deno.test("tenants' variables are not among the facts", async () => {
+  await using cache = await Cache.make("mamba");
+  const secret = { ...spec("toy-a"), variables: { API_KEY: "open-sesame" } };
+  await using lease = await cache.store.acquire(secret);
+  assertEquals(lease.variables, { API_KEY: "open-sesame" });
+  await using plain = await cache.store.acquire(spec("toy-a"));
+  assertEquals([plain.key, plain.variables], [lease.key, {}]);
+  for (const name of await cache.list(cache.store.layout.environments)) {
+    const path = join(cache.store.layout.environments, name);
+    if (!(await Deno.stat(path)).isFile) continue;
+    assert(!(await Deno.readTextFile(path)).includes("open-sesame"), name);
+  }
+});
+
+Deno.test("the system's table of locks tells users from builders", async () => {
+  const directory = await Deno.makeTempDir();
+  try {
+    const path = join(directory, "lock");
+    const holders = async () => await (await LockTable.read()).holders(path);
+    assertEquals(await holders(), { users: [], owner: undefined });
+    {
+      using _one = await FileLock.try(path, "shared");
+      using _two = await FileLock.try(path, "shared");
+      assertEquals(await holders(), { users: [Deno.pid], owner: undefined });
+    }
+    using _lock = await FileLock.try(path, "exclusive");
+    assertEquals(await holders(), { users: [], owner: Deno.pid });
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+});

@@ -1,0 +1,426 @@
+import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { join } from "@std/path";
+import { hasCode } from "../../lib/errors.ts";
+import type { Interpreter } from "../../lib/interpreter/interpreter.ts";
+import { checkIsolation } from "../../lib/interpreter/isolation.ts";
+import type { IsolationOptions } from "../../lib/interpreter/options.ts";
+import { alive, edgePythons, Kernel, suite, textOf, valueOf } from "./harness.ts";
+
+const ATTACKS = await Deno.readTextFile(new URL("isolation_attacks.py", import.meta.url));
+
+/** Whether the kernel has Landlock; without, there is nothing to test but that it is said. */
+async function hasLandlock(): Promise<boolean> {
+  await using kernel = await Kernel.start((await edgePythons())[0]);
+  if (kernel.server.landlock.abi > 0) return true;
+  console.warn(`NOT TESTED: isolation of sessions: ${kernel.server.landlock.reason}`);
+  return false;
+}
+const isolated = await hasLandlock();
+
+/** Isolation options of a session of a kernel, as the harness gives them, with changes. */
+function options(kernel: Kernel, changes: Partial<IsolationOptions> = {}): IsolationOptions {
+  return {
+    mode: "auto",
+    sessions: kernel.sessionsDirectory,
+    hidden: [],
+    writable: [],
+    ...changes,
+  };
+}
+
+/** Runs code that leaves a JSON value in `results`. */
+async function resultsOf(session: Interpreter, code: string): Promise<Record<string, string>> {
+  const result = await session.execute(`${code}\nimport json; print(json.dumps(results))`);
+  if (result.error !== undefined) throw new Error(result.error.traceback.join("\n"));
+  return JSON.parse(textOf(result, "stdout"));
+}
+
+/** A directory with something to take. */
+async function loot(kernel: Kernel): Promise<string> {
+  const folder = await Deno.makeTempDir({ dir: kernel.sessionsDirectory });
+  await Deno.writeTextFile(join(folder, "secret.txt"), "secret");
+  await Deno.mkdir(join(folder, "empty"));
+  return folder;
+}
+
+async function attack(attacker: Interpreter, folder: string, victim: number) {
+  const signals = attacker.isolation.signals_scoped || attacker.isolation.mode === "off";
+  const given = `FOLDER = ${JSON.stringify(folder)}\nVICTIM = ${victim}\n` +
+    `SIGNALS = ${signals ? "True" : "False"}\n`;
+  return await resultsOf(attacker, given + ATTACKS);
+}
+
+/** The attempts that did not fail, or failed for another reason than a refusal. */
+function notRefused(results: Record<string, string>): string[] {
+  const refusals =
+    /^(Permission denied|Operation not permitted|Invalid cross-device link|in the child|CalledProcessError)$/;
+  return Object.entries(results).filter(([, result]) => !refusals.test(result))
+    .map(([name, result]) => `${name}: ${result}`);
+}
+
+await suite(
+  "isolation",
+  isolated
+    ? {
+      "a session says how it is isolated": async (session, kernel) => {
+        const { abi } = kernel.server.landlock;
+        assertEquals(session.isolation, {
+          mode: "auto",
+          landlock_abi: abi,
+          restricted: true,
+          signals_scoped: abi >= 6,
+          reason: null,
+        });
+        const off = await kernel.session({ isolation: options(kernel, { mode: "off" }) });
+        assertEquals(off.isolation.restricted, false);
+        assertEquals([off.isolation.mode, off.isolation.reason], ["off", null]);
+        await off.kill();
+      },
+      "the files and the process of another session are out of reach": async (session, kernel) => {
+        const victim = await kernel.session();
+        const folder = await loot(kernel);
+        assertEquals(notRefused(await attack(session, folder, victim.pid)), []);
+        assertEquals(await Deno.readTextFile(join(folder, "secret.txt")), "secret");
+        assertEquals((await Array.fromAsync(Deno.readDir(folder))).length, 2);
+        assertEquals(await valueOf(victim, "1"), "1");
+        await victim.kill();
+      },
+      "without isolation they are not: the attacks are real ones": async (_, kernel) => {
+        const free = await kernel.session({ isolation: options(kernel, { mode: "off" }) });
+        const victim = await kernel.session();
+        const results = await attack(free, await loot(kernel), victim.pid);
+        const works = Object.keys(results).filter((name) => results[name] === "done");
+        // "remove" and what follows it cannot work after "move out"; tracing may be forbidden by the system.
+        for (const name of ["read", "list", "read through a hard link", "read the environment"]) {
+          assert(works.includes(name), `${name}: ${results[name]}`);
+        }
+        for (const name of ["write", "create", "move in", "move out", "signal"]) {
+          assert(works.includes(name), `${name}: ${results[name]}`);
+        }
+        await free.kill();
+        await victim.kill();
+      },
+      "the worker and the fork server are out of reach": async (session, kernel) => {
+        const folder = await Deno.makeTempDir({ dir: kernel.directory });
+        await Deno.writeTextFile(join(folder, "secret.txt"), "secret");
+        await Deno.mkdir(join(folder, "empty"));
+        const server = Number(await valueOf(session, "import os; os.getppid()"));
+        for (const pid of [Deno.pid, server]) {
+          assertEquals(notRefused(await attack(session, folder, pid)), []);
+        }
+        assert(await alive(server));
+      },
+      "the socket of the worker cannot be replaced": async (session, kernel) => {
+        const code = `import os, socket
+path = ${JSON.stringify(kernel.switchboard.path)}
+results = {}
+def bind():
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(path + ".other")
+for name, action in {
+    "remove": lambda: os.remove(path),
+    "rename": lambda: os.rename(path, path + ".old"),
+    "bind": bind,
+}.items():
+    try:
+        action()
+        results[name] = "done"
+    except OSError as error:
+        results[name] = error.strerror`;
+        assertEquals(notRefused(await resultsOf(session, code)), []);
+        assert((await Deno.lstat(kernel.switchboard.path)).isSocket);
+      },
+      "the environment can be read and not be changed": async (session) => {
+        const code = `import os, sys, sysconfig
+results = {}
+folders = [sys.prefix, sys.base_prefix, sysconfig.get_paths()["purelib"], os.path.dirname(os.__file__)]
+for folder in folders:
+    path = os.path.join(folder, "hypha-test-file")
+    try:
+        open(path, "w").close()
+        os.remove(path)
+        results[folder] = "done"
+    except OSError as error:
+        results[folder] = error.strerror
+import sqlite3, xml.dom.minidom
+assert open(os.__file__).read()`;
+        assertEquals(notRefused(await resultsOf(session, code)), []);
+      },
+      "what the worker hides cannot be read, and what lies beside it can": async (_, kernel) => {
+        const folder = await Deno.makeTempDir({ dir: "/var/tmp" });
+        try {
+          for (const name of ["token", "beside"]) {
+            await Deno.writeTextFile(join(folder, name), name);
+          }
+          const isolation = options(kernel, { hidden: [join(folder, "token")] });
+          const first = await kernel.session({ isolation });
+          const read = (name: string) => `open(${JSON.stringify(join(folder, name))}).read()`;
+          assertEquals(await valueOf(first, read("beside")), "'beside'");
+          const refused = await first.execute(read("token"));
+          assertEquals(refused.error?.ename, "PermissionError");
+          // What is new is not hidden either, for sessions that start later.
+          await Deno.writeTextFile(join(folder, "new"), "new");
+          const second = await kernel.session({ isolation });
+          assertEquals(await valueOf(second, read("new")), "'new'");
+          assertEquals((await second.execute(read("token"))).error?.ename, "PermissionError");
+          await first.kill();
+          await second.kill();
+        } finally {
+          await Deno.remove(folder, { recursive: true });
+        }
+      },
+      "temporary space can be used, unless the sessions lie in it": async (session) => {
+        const code = `import os, tempfile
+results = {}
+for folder in ("/tmp", "/var/tmp", "/dev/shm"):
+    if os.path.isdir(folder):
+        try:
+            tempfile.TemporaryFile(dir=folder).close()
+            results[folder] = "done"
+        except PermissionError as error:
+            results[folder] = error.strerror`;
+        const results = await resultsOf(session, code);
+        const place = await valueOf(session, "os.getcwd()");
+        for (const [folder, result] of Object.entries(results)) {
+          assertEquals(
+            result === "done",
+            !place!.startsWith(`'${folder}/`),
+            `${folder}: ${result}`,
+          );
+        }
+        assertEquals(results["/dev/shm"], "done");
+      },
+      "an error that comes of the isolation says so, another one does not": async (
+        session,
+        kernel,
+      ) => {
+        const path = JSON.stringify(join(kernel.directory, "file"));
+        const refused = await session.execute(`open(${path}, "w")`);
+        assertStringIncludes(refused.error!.evalue, "isolation");
+        assertStringIncludes(refused.error!.traceback.at(-1)!, "isolation");
+        const missing = await session.execute(`open(${path[0]}/missing/file")`);
+        assertEquals(missing.error!.ename, "FileNotFoundError");
+        const own = await session.execute(
+          'raise PermissionError(13, "Permission denied", "/missing/x")',
+        );
+        assertEquals(own.error!.evalue, "[Errno 13] Permission denied: '/missing/x'");
+      },
+      "rights cannot be had back": async (session) => {
+        const code = `import ctypes, os
+libc = ctypes.CDLL(None, use_errno=True)
+results = {"privileges": str(libc.prctl(39, 0, 0, 0, 0))}
+links = [os.readlink("/proc/self/fd/" + fd) for fd in os.listdir("/proc/self/fd") if os.path.lexists("/proc/self/fd/" + fd)]
+results["rulesets"] = str(sum("landlock" in link for link in links))`;
+        assertEquals(await resultsOf(session, code), { privileges: "1", rulesets: "0" });
+      },
+      "scripts of the session's own can be run": async (session) => {
+        const code = `import os, subprocess
+with open("tool.sh", "w") as file:
+    file.write("#!/bin/sh\\necho ran > out.txt; cat out.txt")
+os.chmod("tool.sh", 0o755)
+print(subprocess.run(["./tool.sh"], check=True, stdout=subprocess.PIPE).stdout.decode())`;
+        const result = await session.execute(code);
+        assertEquals([result.error, textOf(result, "stdout").trim()], [undefined, "ran"]);
+      },
+      "what programs need goes on working": async (_, kernel) => {
+        const own = await Deno.makeTempDir({ dir: kernel.sessionsDirectory });
+        for (const name of ["home", "tmp", "work"]) await Deno.mkdir(join(own, name));
+        const session = await kernel.session({
+          cwd: join(own, "work"),
+          env: { HOME: join(own, "home"), TMPDIR: join(own, "tmp") },
+          overlay: join(own, "overlay"),
+          isolation: options(kernel, { writable: [own] }),
+        });
+        assertEquals(notDone(await resultsOf(session, USES)), []);
+        await session.kill();
+      },
+    }
+    : {},
+);
+
+function notDone(results: Record<string, string>): string[] {
+  return Object.entries(results).filter(([, result]) => result !== "done")
+    .map(([name, result]) => `${name}: ${result}`);
+}
+
+/** Uses of the system that must not be in the way of the isolation. */
+const USES = `
+import asyncio, faulthandler, mmap, multiprocessing, os, signal, socket, sqlite3, subprocess, sys, tempfile, threading
+import multiprocessing.shared_memory, multiprocessing.connection, shutil, time
+
+def devices():
+    for name, mode in (("null", "r+b"), ("zero", "rb"), ("urandom", "rb")):
+        with open("/dev/" + name, mode, buffering=0) as file:
+            file.read(1)
+    with open("/dev/null", "w") as file:
+        file.write("x")
+
+def terminal():
+    main, other = os.openpty()
+    os.write(main, b"x\\n")
+    assert os.read(other, 2) == b"x\\n"
+    assert os.isatty(other) and os.ttyname(other)
+    os.close(main)
+    os.close(other)
+    import pty
+    pid, main = pty.fork()
+    if pid == 0:
+        os.execvp("sh", ["sh", "-c", "test -t 0 && echo terminal > /dev/tty"])
+    text = b""
+    try:
+        while b"terminal" not in text:
+            text += os.read(main, 100)
+    finally:
+        os.waitpid(pid, 0)
+        os.close(main)
+
+def database():
+    with sqlite3.connect("data.db") as connection:
+        connection.execute("pragma journal_mode=wal")
+        connection.execute("create table t (a)")
+        connection.execute("insert into t values (1)")
+    connection.close()
+
+def network():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        with socket.create_connection(server.getsockname()) as client:
+            peer, _ = server.accept()
+            client.sendall(b"x")
+            assert peer.recv(1) == b"x"
+            peer.close()
+
+def local_sockets():
+    for name in (os.path.join(tempfile.gettempdir(), "s"), "\\0hypha-test-%d" % os.getpid()):
+        with socket.socket(socket.AF_UNIX) as server, socket.socket(socket.AF_UNIX) as client:
+            server.bind(name)
+            server.listen()
+            client.connect(name)
+
+def mapping():
+    with open("mapped", "w+b") as file:
+        file.truncate(4096)
+        with mmap.mmap(file.fileno(), 4096) as memory:
+            memory[0] = 1
+    mmap.mmap(-1, 4096).close()
+
+def moving():
+    with open("a", "w") as file:
+        file.write("x")
+    target = os.path.join(os.environ["HOME"], "b")
+    shutil.move("a", target)
+    os.symlink(target, "link")
+    assert open("link").read() == "x"
+    os.mkfifo("pipe")
+    os.chmod(target, 0o600)
+    os.utime(target)
+
+def programs():
+    assert subprocess.check_output("echo a | cat", shell=True) == b"a\\n"
+    assert subprocess.check_output([sys.executable, "-c", "import json; print(json.dumps(1))"]) == b"1\\n"
+
+def signals():
+    child = subprocess.Popen(["sleep", "100"])
+    child.terminate()
+    assert child.wait() == -signal.SIGTERM
+    os.kill(os.getpid(), 0)
+
+def sharing():
+    shared = multiprocessing.shared_memory.SharedMemory(create=True, size=10)
+    shared.close()
+    shared.unlink()
+    for method in ("fork", "spawn", "forkserver"):
+        with multiprocessing.get_context(method).Pool(1) as pool:
+            assert pool.map(abs, [-1]) == [1]
+    context = multiprocessing.get_context("fork")
+    lock, queue = context.Lock(), context.Queue()
+    process = context.Process(target=queue.put, args=(1,))
+    process.start()
+    assert queue.get() == 1
+    process.join()
+    with context.Manager() as manager:
+        manager.dict()["a"] = 1
+
+def threads():
+    found = []
+    def work():
+        with tempfile.TemporaryFile(dir=".") as file:
+            found.append(file.write(b"x"))
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert found == [1]
+
+def crash_log():
+    with open("crash.log", "w") as file:
+        faulthandler.dump_traceback(file)
+
+def process_facts():
+    open("/proc/self/status").read(), open("/proc/cpuinfo").read(), os.listdir("/proc/self/fd")
+    os.cpu_count(), os.getloadavg(), os.sched_getaffinity(0)
+
+results = {}
+for use in (devices, terminal, database, network, local_sockets, mapping, moving, programs, signals, sharing,
+            threads, crash_log, process_facts):
+    try:
+        use()
+        results[use.__name__] = "done"
+    except BaseException as error:
+        results[use.__name__] = repr(error)
+`;
+
+/** A Python that runs under a kernel that knows no Landlock: its first call is answered as by an old one. */
+const OLD_KERNEL = (python: string) =>
+  `#!${python} -I
+import ctypes, os, struct, sys
+# Loads the number of the call; 444 (landlock_create_ruleset) is answered with ENOSYS, all others are let through.
+program = b"".join(struct.pack("=HBBI", *one) for one in (
+    (0x20, 0, 0, 0), (0x15, 0, 1, 444), (0x06, 0, 0, 0x00050000 | 38), (0x06, 0, 0, 0x7FFF0000)))
+buffer = ctypes.create_string_buffer(program)
+filter = ctypes.create_string_buffer(struct.pack("@HP", 4, ctypes.addressof(buffer)))
+libc = ctypes.CDLL(None, use_errno=True)
+assert libc.prctl(38, 1, 0, 0, 0) == 0 and libc.prctl(22, 2, filter) == 0, ctypes.get_errno()
+os.execv(${JSON.stringify(python)}, [${JSON.stringify(python)}] + sys.argv[1:])
+`;
+
+Deno.test("a kernel without Landlock: auto says so, required refuses, with the reason", async () => {
+  const python = (await edgePythons()).at(-1)!;
+  const directory = await Deno.makeTempDir();
+  try {
+    const old = join(directory, "python");
+    await Deno.writeTextFile(old, OLD_KERNEL(python), { mode: 0o755 });
+    await using kernel = await Kernel.start(old);
+    assertEquals(kernel.server.landlock.abi, 0);
+    const session = await kernel.session();
+    assertEquals(session.isolation.mode, "auto");
+    assertEquals(session.isolation.restricted, false);
+    assertStringIncludes(session.isolation.reason!, "Landlock");
+    assertEquals(await valueOf(session, "1 + 1"), "2");
+    const error = await assertRejects(() =>
+      kernel.session({ isolation: options(kernel, { mode: "required" }) })
+    );
+    assert(hasCode(error, "isolation_unavailable"));
+    assertStringIncludes(error.message, "Linux 5.13");
+    assertStringIncludes(error.suggestion, "--isolation auto");
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+});
+
+Deno.test("systems that cannot isolate are refused before anything is started", () => {
+  for (
+    const [os, release] of [["darwin", "24.1.0"], ["linux", "5.12.9"], ["linux", "4.18.0-553.el8"]]
+  ) {
+    checkIsolation("auto", os!, release!);
+    checkIsolation("off", os!, release!);
+    let error;
+    try {
+      checkIsolation("required", os!, release!);
+    } catch (thrown) {
+      error = thrown;
+    }
+    assert(hasCode(error, "isolation_unavailable"), `${os} ${release}`);
+  }
+  for (const release of ["5.13.0", "5.15.0-1-generic", "6.1.0", "10.0"]) {
+    checkIsolation("required", "linux", release);
+  }
+});

@@ -1,0 +1,73 @@
+"""Critical sections, and the marks at the ends of cells."""
+
+import os
+import unittest
+
+from hypha_kernel import marks, streams
+
+NONCE = "n0nce"
+
+
+def mark(number, kind="s", owner=""):
+    return "\x1e%s:%d:%s:%s\x1e" % (NONCE, number, kind, owner)
+
+
+class CriticalTest(unittest.TestCase):
+    def test_an_interrupt_in_a_critical_section_comes_behind_it(self):
+        critical = marks.Critical()
+        self.assertFalse(critical.defer())
+        with self.assertRaises(KeyboardInterrupt):
+            with critical:
+                with critical:
+                    self.assertTrue(critical.defer())
+                reached = True
+        self.assertTrue(reached)
+        with critical:
+            critical.defer()
+            critical.forget()
+
+
+class CellsTest(unittest.TestCase):
+    def setUp(self):
+        self.reads, self.writes = zip(*(os.pipe() for _ in range(2)))
+        for fd in self.reads:
+            os.set_blocking(fd, False)
+        self.marks = marks.Marks(NONCE, list(self.writes))
+        self.out = streams.OutStream("stdout", self.writes[0], self.marks)
+
+    def tearDown(self):
+        self.marks.before_fork()
+        for fd in list(self.reads) + list(self.writes) + self.marks._fds:
+            os.close(fd)
+
+    def text(self):
+        try:
+            return os.read(self.reads[0], 1 << 20).decode()
+        except BlockingIOError:
+            return ""
+
+    def test_a_cell_that_the_worker_does_not_count_begins_with_a_mark(self):
+        self.marks.begin("1", False)
+        self.assertEqual(self.text(), mark(1, "s", "1"))
+        self.assertFalse(self.marks.alone)
+
+    def test_a_counted_cell_needs_no_mark_when_nothing_was_printed_since_the_last(self):
+        self.marks.begin("1", False)
+        self.marks.end()
+        self.text()
+        self.marks.begin("2", True)
+        self.assertEqual((self.text(), self.marks.active, self.marks.alone), ("", "2", True))
+
+    def test_text_from_between_counted_cells_belongs_to_neither(self):
+        self.marks.begin("1", False)
+        self.marks.end()
+        self.text()
+        self.out._last_flush = float("inf")
+        self.out.write("late")
+        self.marks.begin("2", True)
+        self.assertEqual(self.text(), mark(3) + "late" + mark(4, "s", "2"))
+        self.assertFalse(self.marks.alone)
+
+
+if __name__ == "__main__":
+    unittest.main()

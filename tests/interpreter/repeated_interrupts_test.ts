@@ -1,0 +1,64 @@
+import { assertEquals } from "@std/assert";
+import { suite, textOf, until, valueOf } from "./harness.ts";
+
+/** Code that swallows one interrupt, says so, and goes on as before. */
+const SWALLOWING: Record<string, string> = {
+  "a busy loop": `
+try:
+    print('one', flush=True)
+    while True: pass
+except KeyboardInterrupt: print('two', flush=True)
+while True: pass`,
+  "a sleep": `
+try:
+    print('one', flush=True)
+    time.sleep(1000)
+except KeyboardInterrupt: print('two', flush=True)
+time.sleep(1000)`,
+  "a child process": `
+try:
+    print('one', flush=True)
+    subprocess.run(['sleep', '1000'])
+except KeyboardInterrupt: print('two', flush=True)
+subprocess.run(['sleep', '1000'])`,
+  "an await": `
+try:
+    print('one', flush=True)
+    await asyncio.sleep(1000)
+except (KeyboardInterrupt, asyncio.CancelledError): print('two', flush=True)
+await asyncio.sleep(1000)`,
+  "an await of a task": `
+async def wait():
+    try:
+        print('one', flush=True)
+        await asyncio.sleep(1000)
+    except asyncio.CancelledError: print('two', flush=True)
+    await asyncio.sleep(1000)
+await asyncio.ensure_future(wait())`,
+};
+
+await suite(
+  "interrupts that are swallowed",
+  Object.fromEntries(
+    Object.entries(SWALLOWING).map(([name, code]) => [
+      `the second one ends ${name} that has caught the first`,
+      async (session) => {
+        await session.execute("import asyncio, subprocess, time\nkept = 1");
+        let seen = "";
+        const running = session.execute(code, {
+          onOutput: (output) => {
+            if (output.type === "stream") seen += output.text;
+          },
+        });
+        await until(() => seen.includes("one"));
+        await session.interrupt();
+        await until(() => seen.includes("two"));
+        await session.interrupt();
+        const result = await running;
+        assertEquals(result.error?.ename, "KeyboardInterrupt");
+        assertEquals([result.state_lost, textOf(result, "stdout")], [undefined, "one\ntwo\n"]);
+        assertEquals(await valueOf(session, "kept"), "1");
+      },
+    ]),
+  ),
+);

@@ -1,0 +1,109 @@
+import { assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
+import { EVERYTHING_LOCAL } from "../../lib/environments/policy.ts";
+import { WorkerError } from "../../lib/errors.ts";
+import type { StageSource } from "../../lib/staging/source.ts";
+import { compileManifest } from "../../lib/worker/compile.ts";
+import { environmentOf } from "../../lib/worker/environment.ts";
+import { prepareStart, type StartContext } from "../../lib/worker/start_method.ts";
+import { completeRequest, type StartRequest } from "../../lib/worker/start_request.ts";
+
+const CONTEXT: StartContext = {
+  rules: { workspace: "w", public: false, authorizedWorkspaces: undefined },
+  serverUrl: "http://localhost:1",
+  token: undefined,
+  disableSsl: false,
+  limits: { resources: {} },
+};
+const CALLER = {
+  kind: "direct",
+  workspace: "w",
+  user: "u",
+  anonymous: false,
+  admin: false,
+} as const;
+
+function request(manifest: Record<string, unknown>, context = CONTEXT): StartRequest {
+  return prepareStart({ id: "s", manifest }, CALLER, context);
+}
+
+/** A source that is a table. */
+function sourceOf(files: Record<string, string>): StageSource {
+  const refuse = () => {
+    throw new WorkerError("staging_failed", "Cannot read: it does not exist");
+  };
+  return {
+    name: "table",
+    readText: (path) => Promise.resolve().then(() => files[path] ?? refuse()),
+    open: refuse,
+    list: refuse,
+  };
+}
+
+Deno.test("a start uses nothing of the machine unless its context says so", () => {
+  for (const manifest of [{ channels: ["file:///x"] }, { environment: { name: "base" } }]) {
+    const error = assertThrows(() => request(manifest), WorkerError, "operator");
+    assertEquals(error.code, "permission_denied");
+    assertThrows(() => compileManifest(manifest), WorkerError, "operator");
+    request(manifest, { ...CONTEXT, policy: EVERYTHING_LOCAL });
+    compileManifest(manifest, EVERYTHING_LOCAL);
+  }
+});
+
+Deno.test("files of the app complete a request: packages, variables, and the same checks", async () => {
+  const signal = new AbortController().signal;
+  const manifest = { environment: "e.yml", env: { A: "manifest" }, variables: { B: "direct" } };
+  const plain = request(manifest);
+  assertEquals(plain.env, { A: "manifest", B: "direct" });
+  const complete = (text: string) =>
+    completeRequest({ ...plain, source: sourceOf({ "e.yml": text }) }, signal);
+  const done = await complete("dependencies: [numpy]\nvariables: {A: file, B: file, C: file}\n");
+  assertEquals(done.spec.packages, ["numpy", "python"]);
+  assertEquals(done.env, { A: "manifest", B: "direct", C: "file" });
+  const refused: [text: string, code: string, reason: string][] = [
+    ["dependencies: [-x]", "invalid_spec", "e.yml.dependencies[0]"],
+    ["channels: ['file:///x']", "permission_denied", "operator"],
+    ["dependencies: ['file:///x::numpy']", "permission_denied", "operator"],
+  ];
+  for (const [text, code, reason] of refused) {
+    const error = await assertRejects(() => complete(text), WorkerError, reason);
+    assertEquals(error.code, code);
+  }
+  // The name in a file is its author's; an existing environment can be named by the manifest only.
+  assertEquals((await complete("name: base\n")).spec.existing, undefined);
+});
+
+Deno.test("a request without files is complete, and one with files needs a source that has them", async () => {
+  const signal = new AbortController().signal;
+  const plain = request({ dependencies: ["numpy"] });
+  assertEquals(await completeRequest(plain, signal), plain);
+  const named = request({ lock: "conda.lock" });
+  const missing = { ...named, source: sourceOf({}) };
+  for (const one of [{ ...named, source: undefined }, missing]) {
+    const error = await assertRejects(() => completeRequest(one, signal), WorkerError);
+    assertEquals(error.code, "staging_failed");
+  }
+});
+
+Deno.test("compile leaves environments alone that are not described by dependencies", () => {
+  for (
+    const manifest of [
+      { environment: "environment.yml" },
+      { environment_file: "e.yml" },
+      { environment_yml: "dependencies: [numpy]" },
+      { conda: { dependencies: ["numpy"] } },
+      { lock: "conda.lock" },
+    ]
+  ) {
+    assertEquals(compileManifest(manifest), { ...manifest, entry_point: "main.py" });
+  }
+  const compiled = compileManifest({ dependencies: ["numpy"] });
+  assertEquals(compiled.channels, ["conda-forge"]);
+  assertEquals(compiled.dependencies, ["numpy", "pip", { pip: ["hypha-rpc"] }]);
+});
+
+Deno.test("no variable of a call changes an object instead of being set", () => {
+  const given = JSON.parse('{"__proto__": null}');
+  const error = assertThrows(() => environmentOf(given, "env"), WorkerError, "__proto__");
+  assertEquals(error.code, "invalid_argument");
+  assertStringIncludes(error.message, "not a name");
+});
