@@ -1,9 +1,9 @@
 /** Puts the parts of a worker together, as the commands need it: manager, cache, kernels, sessions. */
 import { isAbsolute, join, resolve } from "@std/path";
-import { ensureDir } from "@std/fs";
+import type { EnvironmentAdmin } from "../environments/admin.ts";
 import type { CacheLimits } from "../environments/limits.ts";
 import { EnvironmentStore } from "../environments/store.ts";
-import { messageOf, WorkerError } from "../errors.ts";
+import { WorkerError } from "../errors.ts";
 import { installRuntime } from "../interpreter/runtime.ts";
 import { checkIsolation } from "../interpreter/isolation.ts";
 import type { IsolationMode } from "../interpreter/options.ts";
@@ -15,6 +15,7 @@ import { Kernels } from "../worker/kernels.ts";
 import { DEVICE_VARIABLES } from "../worker/session_variables.ts";
 import { type Environments, Worker } from "../worker/worker.ts";
 import type { ManagerSettings } from "./manager_settings.ts";
+import { makeRuntimeDirectory } from "./runtime_directory.ts";
 import { makeSessionsDirectory, makeSocketsDirectory } from "./places.ts";
 
 /** How sessions are isolated. */
@@ -50,6 +51,10 @@ export interface AssembleOptions {
 export interface Assembly extends AsyncDisposable {
   readonly worker: Worker;
   readonly manager: Manager;
+  /** The cache, watched when that is wanted. */
+  readonly environments: Environments;
+  /** Looks after the environments in the cache. */
+  readonly admin: EnvironmentAdmin;
   readonly workingDir: string;
 }
 
@@ -93,23 +98,12 @@ export async function assemble(options: AssembleOptions): Promise<Assembly> {
   checkIsolation(isolation.mode, Deno.build.os, Deno.osRelease());
   const stack = new AsyncDisposableStack();
   try {
-    const runtimeDirectory = join(cacheDir, "runtime");
-    try {
-      await ensureDir(runtimeDirectory);
-    } catch (error) {
-      throw new WorkerError(
-        "usage",
-        `Cannot use cache directory ${cacheDir}: ${messageOf(error)}`,
-        {
-          suggestion: "Choose a directory you may write to with --cache-dir.",
-        },
-      );
-    }
-    const manager = await detectManager({ runtimeDirectory, log, ...options.manager });
     const temporary = (directory: string) => {
       stack.defer(() => Deno.remove(directory, { recursive: true }).catch(() => {}));
       return directory;
     };
+    const runtimeDirectory = await makeRuntimeDirectory(cacheDir, options.environment, temporary);
+    const manager = await detectManager({ runtimeDirectory, log, ...options.manager });
     const workingDir = options.workingDir ??
       temporary(await makeSessionsDirectory(options.environment));
     const store = new EnvironmentStore({
@@ -125,9 +119,10 @@ export async function assemble(options: AssembleOptions): Promise<Assembly> {
     const switchboard = stack.use(await Switchboard.open(sockets, log));
     const program = await installRuntime(runtimeDirectory);
     const kernels = new Kernels({ manager, program, switchboard, log });
+    const environments = options.observe?.(store) ?? store;
     const worker = stack.use(
       new Worker({
-        environments: options.observe?.(store) ?? store,
+        environments,
         kernels,
         switchboard,
         workingDirectory: workingDir,
@@ -142,7 +137,14 @@ export async function assemble(options: AssembleOptions): Promise<Assembly> {
       }),
     );
     const parts = stack.move();
-    return { worker, manager, workingDir, [Symbol.asyncDispose]: () => parts.disposeAsync() };
+    return {
+      worker,
+      manager,
+      environments,
+      admin: store.admin,
+      workingDir,
+      [Symbol.asyncDispose]: () => parts.disposeAsync(),
+    };
   } catch (error) {
     await stack.disposeAsync();
     throw error;

@@ -3,6 +3,8 @@ import { messageOf, WorkerError } from "../errors.ts";
 import { redact } from "../log.ts";
 import { PROGRAM, VERSION } from "../version.ts";
 import type { CommandContext } from "./command.ts";
+import { env } from "./env.ts";
+import { ENV_COMMANDS, envHelp } from "./env_options.ts";
 import { editDistance, optionsHelp, RUN_OPTIONS, START_OPTIONS, usage } from "./options.ts";
 import { run } from "./run.ts";
 import { exitCodeOf, start } from "./start.ts";
@@ -12,6 +14,8 @@ interface Command {
   readonly usage: string;
   readonly options: string;
   readonly examples: string;
+  /** Its help when it has commands of its own; gets what follows its name. @default from the above */
+  readonly help?: (args: readonly string[]) => string;
   readonly run: (args: readonly string[], context: CommandContext) => Promise<number>;
 }
 
@@ -35,6 +39,14 @@ Every option can be given by an environment variable: HYPHA_SERVER_URL, CONDA_CA
   ${PROGRAM} run manifest.yaml other.py -- --fast`,
     run,
   },
+  env: {
+    summary: "List, make, export and remove environments",
+    usage: `${PROGRAM} env <${Object.keys(ENV_COMMANDS).join("|")}>`,
+    options: "",
+    examples: "",
+    help: envHelp,
+    run: env,
+  },
 };
 
 /** Runs the program. Returns the exit code: 0, 1 for failures, 2 for wrong usage. */
@@ -47,13 +59,16 @@ export async function main(args: readonly string[], context: CommandContext): Pr
     }
     const named = first !== undefined && !first.startsWith("-");
     if (first === "help" || (!named && ownHelp(args))) {
-      context.print(named && rest[0] !== undefined ? commandHelp(command(rest[0])) : help());
+      const [about, ...more] = rest;
+      context.print(
+        named && about !== undefined ? commandHelp(command(about), more) : help(),
+      );
       return 0;
     }
     const chosen = named ? command(first) : COMMANDS.start!;
     const own = named ? rest : args;
     if (ownHelp(own)) {
-      context.print(commandHelp(chosen));
+      context.print(commandHelp(chosen, own));
       return 0;
     }
     return await chosen.run(own, context);
@@ -93,6 +108,7 @@ function help(): string {
 Usage:
   ${COMMANDS.start!.usage}
   ${COMMANDS.run!.usage}
+  ${COMMANDS.env!.usage}
 
 Commands:
 ${rows.join("\n")}
@@ -103,7 +119,8 @@ ${COMMANDS.start!.options}
 ${PROGRAM} help <command> says more.`;
 }
 
-function commandHelp(one: Command): string {
+function commandHelp(one: Command, args: readonly string[]): string {
+  if (one.help !== undefined) return one.help(args);
   return `${one.summary}
 
 Usage:

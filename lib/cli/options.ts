@@ -21,14 +21,16 @@ export interface Option {
   readonly environment?: boolean;
 }
 
-const CACHE_DIR: Option = {
+/** Where environments are kept. */
+export const CACHE_DIR: Option = {
   name: "cache-dir",
   type: "text",
   value: "DIR",
   help: "Where environments are kept",
   default: "~/.hypha_conda_cache",
 };
-const CACHE_LIMITS: readonly Option[] = [
+/** What is kept of them. */
+export const CACHE_LIMITS: readonly Option[] = [
   {
     name: "max-environments",
     type: "text",
@@ -51,12 +53,13 @@ const CACHE_LIMITS: readonly Option[] = [
     default: "30",
   },
 ];
-const MANAGER_OPTIONS: readonly Option[] = [
+/** Which package manager is used, and how. */
+export const MANAGER_OPTIONS: readonly Option[] = [
   {
     name: "package-manager",
     type: "text",
-    value: "NAME",
-    help: "mamba, micromamba or conda; several, separated by commas, stand in for each other",
+    value: "A,B",
+    help: "Package managers to use, the others when one is broken",
     default: "mamba,micromamba,conda",
   },
   {
@@ -79,7 +82,8 @@ const ISOLATION: Option = {
   help: "Keep sessions from each other's files and processes, and from the worker's",
   default: "auto",
 };
-const VERBOSE: Option = { name: "verbose", type: "flag", short: "v", help: "Log details" };
+/** More is logged. */
+export const VERBOSE: Option = { name: "verbose", type: "flag", short: "v", help: "Log details" };
 
 /** Options of `start`. */
 export const START_OPTIONS: readonly Option[] = [

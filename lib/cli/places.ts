@@ -44,3 +44,8 @@ export async function makeSocketsDirectory(environment: Environment): Promise<st
   await Deno.remove(directory);
   return await make("hypha_sockets_", ["/tmp"]);
 }
+
+/** Makes a directory for what cannot be in the cache, because that is read-only. */
+export async function makeSubstituteDirectory(environment: Environment): Promise<string> {
+  return await make("hypha_runtime_", candidates(environment));
+}

@@ -55,6 +55,8 @@ export async function start(args: readonly string[], context: CommandContext): P
   const methods = observeMethods(
     workerMethods({
       worker,
+      environments: assembly.environments,
+      admin: assembly.admin,
       rules,
       serverUrl: settings.serverUrl,
       token: settings.token,

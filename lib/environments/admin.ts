@@ -217,12 +217,13 @@ export class EnvironmentAdmin {
       // Only the lock file is left of it.
       if (!await Deno.stat(prefix).then(() => true, () => false)) return undefined;
     }
+    const good = found.state === "ready" || found.state === "foreign";
     const bytes = meta?.bytes;
     return {
       key: place,
       prefix,
-      state: building ? "building" : found.state === "ready" ? "ready" : "broken",
-      ...(found.state === "ready" || building ? {} : {
+      state: building ? "building" : good ? "ready" : "broken",
+      ...(good || building ? {} : {
         reason: found.state === "damaged" ? found.reason : "its build was not finished",
       }),
       ...(meta === undefined ? {} : {

@@ -51,7 +51,7 @@ function yaml({ spec, packages, pip }: EnvironmentMeta): string {
 }
 
 /** Options as lines of a requirements file: each with its value. */
-function optionLines(options: readonly string[]): string[] {
+export function optionLines(options: readonly string[]): string[] {
   const lines: string[] = [];
   for (const part of options) {
     if (part.startsWith("-") || lines.length === 0) lines.push(part);

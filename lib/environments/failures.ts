@@ -56,7 +56,7 @@ export class Failures {
     throw new WorkerError(
       error.code,
       `${error.message}\n(This is the answer of ${seconds} s ago; it is asked for anew in ` +
-        `${retryAfter} s, or at once with "refresh".)`,
+        `${retryAfter} s, or at once by create_environment with "refresh".)`,
       {
         context: { ...error.context, remembered: true, retryAfter },
         suggestion: error.suggestion,

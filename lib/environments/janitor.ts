@@ -101,8 +101,8 @@ export class Janitor {
     for await (const entry of Deno.readDir(environments)) {
       const suffix = [...COMPANIONS, ".tmp"].find((end) => entry.name.endsWith(end));
       if (suffix === undefined || places.has(entry.name.slice(0, -suffix.length))) continue;
-      const info = await Deno.stat(join(environments, entry.name)).catch(() => undefined);
-      if ((info?.mtime?.getTime() ?? Infinity) < oldest) await this.#forget(entry.name);
+      const time = await modified(join(environments, entry.name));
+      if ((time?.getTime() ?? Infinity) < oldest) await this.#forget(entry.name);
     }
   }
 
@@ -184,8 +184,9 @@ export class Janitor {
     const candidates = await Promise.all((await this.places()).map(async (place) => {
       const meta = await readMeta(this.#layout.meta(place));
       const bytes = meta?.bytes?.own ?? 0;
-      const ready = (await readPlace(this.#layout, place)).state === "ready";
-      return { place, ready, lastUsed: meta?.lastUsed?.getTime() ?? 0, bytes };
+      const ready = await this.#isGood(place);
+      const used = meta?.lastUsed ?? await modified(this.#layout.prefix(place));
+      return { place, ready, lastUsed: used?.getTime() ?? 0, bytes };
     }));
     return candidates.sort((a, b) => a.lastUsed - b.lastUsed);
   }
@@ -194,12 +195,17 @@ export class Janitor {
     using lock = await FileLock.try(this.#layout.lock(one.place), "exclusive");
     if (lock === undefined) return false;
     // Looked at again: it may have become ready before the lock was free.
-    const ready = (await readPlace(this.#layout, one.place)).state === "ready";
-    if (!one.ready && ready) return false;
+    if (!one.ready && await this.#isGood(one.place)) return false;
     if (dryRun) return true;
     this.#log.info("removing environment", { key: one.place, reason });
     await this.discard(one.place);
     return true;
+  }
+
+  /** Whether somebody may want what is in a place. */
+  async #isGood(place: string): Promise<boolean> {
+    const { state } = await readPlace(this.#layout, place);
+    return state === "ready" || state === "foreign";
   }
 
   /** Makes the cache smaller than a limit. */
@@ -248,4 +254,8 @@ export class Janitor {
       if (!(error instanceof Deno.errors.NotFound)) throw error;
     }
   }
+}
+
+async function modified(path: string): Promise<Date | null | undefined> {
+  return (await Deno.stat(path).catch(() => undefined))?.mtime;
 }

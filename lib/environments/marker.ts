@@ -33,7 +33,9 @@ export type PlaceState =
   /** Nothing, or what a build that did not end has made so far. */
   | { readonly state: "unfinished" }
   /** It was complete once. */
-  | { readonly state: "damaged"; readonly reason: string };
+  | { readonly state: "damaged"; readonly reason: string }
+  /** A later version of this program made it. It is of no use to this one, and none of its business. */
+  | { readonly state: "foreign" };
 
 /** The Python of an environment. */
 export interface PythonFacts {
@@ -59,7 +61,7 @@ export async function writeMarker(
   python: PythonFacts,
 ): Promise<void> {
   const prefix = layout.prefix(place);
-  const watched = ["conda-meta", "conda-meta/history", "bin", "lib"];
+  const watched = ["conda-meta/history", "bin", "lib"];
   if (python.site !== undefined) {
     const modules = [dirname(python.site), python.site];
     watched.push(...modules);
@@ -88,6 +90,7 @@ export async function readPlace(layout: CacheLayout, place: string): Promise<Pla
     if (error instanceof SyntaxError) return damaged("its marker cannot be read");
     throw error;
   }
+  if (typeof marker?.schema === "number" && marker.schema > SCHEMA) return { state: "foreign" };
   if (marker?.schema !== SCHEMA) return damaged("another version of this program made it");
   if (marker.prefix !== prefix) return damaged(`it was made in ${marker.prefix}`);
   const paths = Object.keys(marker.times);

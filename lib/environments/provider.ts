@@ -91,7 +91,7 @@ export class Provider {
     /** In which place it is tried, and how often that was found in use by others though not ready. */
     let index = 0;
     let refusals = 0;
-    let waited = false;
+    let locked = 0;
     for (let pause = 5;; pause = Math.min(pause * 2, 100)) {
       if (signal.aborted) throw cancelledError();
       // Once it is ready it may be in use for ever, so it is not the exclusive lock that is waited for.
@@ -127,9 +127,9 @@ export class Provider {
         pause = 5;
         continue;
       }
-      if (found === "locked" && !waited) {
+      // At first it may be someone who only looks at it.
+      if (found === "locked" && ++locked === 3) {
         say("Waiting for another worker that builds this environment", "wait");
-        waited = true;
       }
       await delay(pause, signal).catch(() => {});
     }

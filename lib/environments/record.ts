@@ -5,6 +5,7 @@
  * comparing the directory of packages before and after, since both write the same `*.dist-info`.
  */
 import { join } from "@std/path";
+import { WorkerError } from "../errors.ts";
 import type { PackageRecord } from "./meta.ts";
 
 /** The beginning of a `METADATA` file that has its name and version, in bytes. */
@@ -16,9 +17,10 @@ export async function readRecords(prefix: string): Promise<PackageRecord[]> {
   const found = new Map<string, { record: PackageRecord; depends: string[] }>();
   for await (const entry of Deno.readDir(directory)) {
     if (!entry.name.endsWith(".json")) continue;
-    const { name, version, build, url, md5, sha256, depends } = JSON.parse(
+    const { name, version, build, url, md5, sha256, depends } = parseRecord(
       await Deno.readTextFile(join(directory, entry.name)),
-    ) as PackageRecord & { depends?: readonly string[] };
+      entry.name,
+    );
     found.set(name, {
       record: {
         name,
@@ -43,6 +45,21 @@ export async function readRecords(prefix: string): Promise<PackageRecord[]> {
   };
   for (const name of [...found.keys()].sort()) visit(name);
   return [...ordered.values()];
+}
+
+function parseRecord(
+  text: string,
+  name: string,
+): PackageRecord & { depends?: readonly string[] } {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new WorkerError(
+      "environment_failed",
+      `Cannot use the environment: conda-meta/${name} cannot be read`,
+      { cause },
+    );
+  }
 }
 
 /** A URL as it may be shown: without user, password and token. */

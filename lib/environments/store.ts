@@ -123,6 +123,9 @@ export class EnvironmentStore {
   readonly #closing = new AbortController();
   #tidying: Promise<void> | undefined;
   #untidy = false;
+  /** Whether something could not be removed because it was in use. */
+  #behind = false;
+  #readOnly = false;
 
   /**
    * A cache in a directory.
@@ -209,6 +212,7 @@ export class EnvironmentStore {
       await removeOldCalls(this.layout.runtime, this.#now);
     } catch (error) {
       if (!isReadOnly(error)) throw asCacheError(error);
+      this.#readOnly = true;
       this.#log.warning("the cache is read-only: its environments can be used, none can be built", {
         directory: this.layout.directory,
       });
@@ -244,6 +248,7 @@ export class EnvironmentStore {
       if (!this.#leases.delete(lock)) return;
       lock.release();
       await this.#touch(place, 0);
+      if (this.#behind) this.#tidy();
     };
     const prefix = this.layout.prefix(place);
     return { key: place, prefix, cached, variables, release, [Symbol.asyncDispose]: release };
@@ -302,11 +307,12 @@ export class EnvironmentStore {
     this.#tidying ??= (async () => {
       while (this.#untidy) {
         this.#untidy = false;
-        await this.#janitor.prune({
+        const { inUse } = await this.#janitor.prune({
           ...this.#options.limits ?? DEFAULT_LIMITS,
           grace: GRACE_MS,
           signal: this.#closing.signal,
         });
+        this.#behind = inUse.length > 0;
       }
     })().catch((error) => {
       if (this.#closing.signal.aborted) return;
@@ -316,7 +322,7 @@ export class EnvironmentStore {
 
   /** Compiles an environment's modules, once; its lease is held meanwhile, by this or by whoever uses it. */
   #compile(place: string): void {
-    if (this.#compiled.has(place)) return;
+    if (this.#readOnly || this.#compiled.has(place)) return;
     this.#compiled.add(place);
     this.#inBackground((async () => {
       const prefix = this.layout.prefix(place);

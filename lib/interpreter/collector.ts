@@ -9,6 +9,7 @@ import { bundleSize, withinLimit } from "./bundle_limit.ts";
 import type { Header } from "./frames.ts";
 import type { StreamName } from "./merge.ts";
 import type { Bundle, DisplayData, ExecuteResult, LiveOutput, Output } from "./outputs.ts";
+import { RawText } from "./raw_text.ts";
 import { atCharacter, StreamText } from "./stream_text.ts";
 import { Utf8Stream } from "./utf8.ts";
 
@@ -16,6 +17,8 @@ import { Utf8Stream } from "./utf8.ts";
 export interface CollectorOptions {
   /** Receives output the moment it is in order. Must not throw and must not block. */
   onOutput?: ((output: LiveOutput) => void) | undefined;
+  /** Called once when the limit is reached, so that nothing goes to `onOutput` any more. */
+  onLiveEnd?: () => void;
   /** Characters of text and displays that are kept; more is cut with a notice. @default 10 Mi */
   limit?: number;
 }
@@ -27,11 +30,16 @@ const OVERHEAD = 64;
 type Shown = DisplayData | ExecuteResult;
 
 /** Text of a stream, or something displayed. */
-type Entry = { name: StreamName; text: StreamText } | { shown: Shown; id?: string; size: number };
+type Entry = { name: StreamName; text: StreamText | RawText } | {
+  shown: Shown;
+  id?: string;
+  size: number;
+};
 
 /** Output of one cell. */
 export class Collector {
   readonly #onOutput: ((output: LiveOutput) => void) | undefined;
+  readonly #onLiveEnd: (() => void) | undefined;
   readonly #limit: number;
   readonly #tailLimit: number;
   readonly #overhead: number;
@@ -54,6 +62,7 @@ export class Collector {
   /** Starts with nothing. */
   constructor(options: CollectorOptions = {}) {
     this.#onOutput = options.onOutput;
+    this.#onLiveEnd = options.onLiveEnd;
     this.#limit = options.limit ?? DEFAULT_LIMIT;
     this.#tailLimit = Math.floor(this.#limit / 5);
     this.#overhead = Math.min(OVERHEAD, Math.floor(this.#limit / 1000));
@@ -66,7 +75,9 @@ export class Collector {
 
   /** Adds bytes of a stream. Bytes that are not UTF-8 become replacement characters. */
   bytes(name: StreamName, bytes: Uint8Array): void {
-    this.#text(name, this.#decoders[name].push(bytes));
+    if (this.#tail !== undefined && !this.#clearPending && this.#liveSize > this.#limit) {
+      this.#raw(name, bytes);
+    } else this.#text(name, this.#decoders[name].push(bytes));
   }
 
   /** Adds a control frame of the session: a display, an update, a result, or an order to clear. */
@@ -115,15 +126,42 @@ export class Collector {
     this.#clearIfPending();
     this.#liveText(name, text);
     const entries = this.#tail ?? this.#head;
-    let last = entries.at(-1);
-    if (last === undefined || !("name" in last) || last.name !== name) {
-      last = { name, text: new StreamText() };
-      entries.push(last);
+    const last = entries.at(-1);
+    let own: StreamText;
+    if (
+      last !== undefined && "name" in last && last.name === name && last.text instanceof StreamText
+    ) {
+      own = last.text;
+    } else {
+      own = new StreamText();
+      entries.push({ name, text: own });
       this.#size += this.#overhead;
     }
-    const before = last.text.size;
-    last.text.append(text);
-    this.#grown(last.text.size - before);
+    const before = own.size;
+    own.append(text);
+    this.#grown(own.size - before);
+  }
+
+  /** Text that only counts for the end of the result, if at all. */
+  #raw(name: StreamName, bytes: Uint8Array): void {
+    const tail = this.#tail!;
+    const last = tail.at(-1);
+    let own: RawText;
+    if (
+      last !== undefined && "name" in last && last.name === name && last.text instanceof RawText
+    ) {
+      own = last.text;
+    } else {
+      own = new RawText(this.#tailLimit);
+      // The beginning of a character that has not come to its end yet.
+      own.append(this.#decoders[name].take());
+      tail.push({ name, text: own });
+      this.#size += this.#overhead;
+    }
+    const before = own.size;
+    own.append(bytes);
+    this.#leftOut += own.takeDropped();
+    this.#grown(own.size - before);
   }
 
   #add(shown: Shown, id?: string): void {
@@ -172,7 +210,7 @@ export class Collector {
     for (; at < this.#head.length && size < room; at++) size += this.#sizeOf(this.#head[at]!);
     const tail = this.#head.splice(at);
     const last = this.#head.at(-1);
-    if (last !== undefined && "name" in last && size > room) {
+    if (last !== undefined && "name" in last && last.text instanceof StreamText && size > room) {
       const rest = last.text.split(Math.max(0, last.text.size - (size - room)));
       tail.unshift({ name: last.name, text: rest });
     } else if (last !== undefined && size > this.#limit) {
@@ -237,6 +275,7 @@ export class Collector {
       const text = `\n[output truncated: more than ${mebi(this.#limit)} MiB in one cell; ` +
         "the result has its end]\n";
       this.#onOutput?.({ type: "stream", name: "stderr", text });
+      this.#onLiveEnd?.();
     }
   }
 

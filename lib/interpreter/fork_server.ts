@@ -59,6 +59,8 @@ export interface ForkServerOptions {
   signal?: AbortSignal;
   /** Time until Python must have reported (milliseconds). @default 60000 */
   timeout?: number;
+  /** Time until a fork or a signal must have been answered (milliseconds). @default 30000 */
+  answerTimeout?: number;
 }
 
 /** A forked process. */
@@ -74,7 +76,10 @@ interface Pending {
 }
 
 const START_TIMEOUT = 60_000;
+const ANSWER_TIMEOUT = 30_000;
 const CLOSE_TIMEOUT = 5_000;
+/** Time the keeper has to end a fork server that does not react (milliseconds); longer than its own patience. */
+const KEEPER_TIMEOUT = 10_000;
 /** Time the end of a lost fork server is waited for, to tell how it ended (milliseconds). */
 const CAUSE_TIMEOUT = 1_000;
 /** Time the search for what a lost fork server left behind may take (milliseconds). */
@@ -95,12 +100,14 @@ export class ForkServer implements AsyncDisposable {
   readonly #tail: LineTail;
   readonly #gone: AbortController;
   readonly #sweep: () => Promise<void>;
+  readonly #answerTimeout: number;
   readonly #processes = new Map<string, Pending>();
   readonly #acks = new Map<number, (reply?: Header) => void>();
   readonly #reading: Promise<void>;
   #nextAck = 1;
   #closing = false;
   #swept = false;
+  #givingUp: Promise<void> | undefined;
 
   private constructor(
     connection: Connection,
@@ -109,7 +116,7 @@ export class ForkServer implements AsyncDisposable {
     child: Deno.ChildProcess,
     tail: LineTail,
     sweep: () => Promise<void>,
-    log: Logger,
+    { log, answerTimeout }: ForkServerOptions,
   ) {
     this.version = String(ready.version);
     this.landlock = ready.landlock as Landlock;
@@ -118,6 +125,7 @@ export class ForkServer implements AsyncDisposable {
     this.#child = child;
     this.#tail = tail;
     this.#sweep = sweep;
+    this.#answerTimeout = answerTimeout ?? ANSWER_TIMEOUT;
     this.#log = log;
     this.#gone = new AbortController();
     this.gone = this.#gone.signal;
@@ -153,7 +161,7 @@ export class ForkServer implements AsyncDisposable {
       decoder.push(connection.rest);
       const ready = await firstFrame(connection.conn, decoder, { signal: giveUp });
       const end = () => sweep(options, mark);
-      return new ForkServer(connection, decoder, ready, child, tail, end, log);
+      return new ForkServer(connection, decoder, ready, child, tail, end, options);
     } catch (error) {
       if (connection !== undefined) close(connection.conn);
       kill(child);
@@ -178,6 +186,7 @@ export class ForkServer implements AsyncDisposable {
     };
     if (this.gone.aborted) throw goneError();
     this.#processes.set(id, pending);
+    using _answer = this.#awaitAnswer();
     try {
       await this.#writer.send({ ...request, op: "fork", id }).catch((error) => {
         throw goneError(error);
@@ -196,6 +205,7 @@ export class ForkServer implements AsyncDisposable {
    */
   async signal(id: string, signal: SessionSignal): Promise<void> {
     if (this.gone.aborted) return;
+    using _answer = this.#awaitAnswer();
     await this.#request({ op: "signal", id, signal });
   }
 
@@ -311,13 +321,35 @@ export class ForkServer implements AsyncDisposable {
     this.#acks.clear();
   }
 
+  /**
+   * Ends a fork server that does not react, such as one that a session has stopped by a signal: nothing could be
+   * done with its sessions any more, and whoever waits for an answer would wait for ever.
+   */
+  #giveUp(): Promise<void> {
+    return this.#givingUp ??= (async () => {
+      this.#log.error("A fork server does not react and is ended with its sessions");
+      // Its keeper kills it; when that does not react either, both are killed from outside.
+      kill(this.#child, "SIGTERM");
+      if (await settledWithin(this.#child.status, KEEPER_TIMEOUT) !== undefined) return;
+      kill(this.#child);
+      await this.#sweep();
+    })();
+  }
+
+  /** Gives the fork server up when there is no answer until the result is disposed. */
+  #awaitAnswer(): Disposable {
+    const timer = setTimeout(() => this.#giveUp(), this.#answerTimeout);
+    return { [Symbol.dispose]: () => clearTimeout(timer) };
+  }
+
   /** Ends the fork server and all its sessions, and waits until they are gone. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closing = true;
     await this.#writer.send({ op: "shutdown" }).catch(() => {});
-    const timer = setTimeout(() => kill(this.#child), CLOSE_TIMEOUT);
+    const timer = setTimeout(() => this.#giveUp(), CLOSE_TIMEOUT);
     const status = await this.#child.status;
     clearTimeout(timer);
+    await this.#givingUp;
     close(this.#conn);
     await this.#reading;
     // It was killed while it was being ended.
@@ -356,9 +388,9 @@ function goneError(cause?: unknown): WorkerError {
   );
 }
 
-function kill(child: Deno.ChildProcess): void {
+function kill(child: Deno.ChildProcess, signal: Deno.Signal = "SIGKILL"): void {
   try {
-    child.kill("SIGKILL");
+    child.kill(signal);
   } catch (error) {
     // It has ended by itself.
     if (!(error instanceof TypeError)) throw error;

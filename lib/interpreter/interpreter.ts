@@ -9,6 +9,9 @@ import { Merge, type StreamName } from "./merge.ts";
 import { isolationRequest, isolationState } from "./isolation.ts";
 import type { ExecuteOptions, InterpreterOptions, IsolationState } from "./options.ts";
 import type { Bundle, ExecutionError, ExecutionResult } from "./outputs.ts";
+import { Pressure } from "./pressure.ts";
+import { Questions } from "./questions.ts";
+import { RawText } from "./raw_text.ts";
 import type { Resources } from "./resources.ts";
 import {
   close,
@@ -24,6 +27,8 @@ const DRAIN_TIME = 1000;
 const START_TIMEOUT = 30_000;
 /** Characters of what a task displays after its cell. */
 const LATE_LIMIT = 1024 * 1024;
+/** Characters of standard error that tell why a process died. */
+const LAST_ERROR = 2000;
 const REMEMBERED_CELLS = 1000;
 const READ_SIZE = 256 * 1024;
 const ROLES = ["control", "stdout", "stderr"] as const;
@@ -31,6 +36,7 @@ const ROLES = ["control", "stdout", "stderr"] as const;
 interface Running {
   readonly cell: string;
   readonly collector: Collector;
+  readonly pressure: Pressure;
   readonly onInput: ExecuteOptions["onInput"];
   readonly done: PromiseWithResolvers<Header | undefined>;
 }
@@ -60,14 +66,11 @@ export class Interpreter {
   readonly #readers: Promise<void>[];
   #running: Running | undefined;
   #exit: Exit | undefined;
-  #lastError = "";
+  #lastError = new RawText(LAST_ERROR);
   #cells = 0;
   /** Interrupts on their way; a cell is over only when none can hit the next one. */
   #interrupts: Promise<void>[] = [];
-  readonly #questions = new Map<
-    string,
-    { resolve: (value: unknown) => void; reject: (error: Error) => void }
-  >();
+  readonly #questions: Questions;
   #killed = false;
   /** Whether nothing that could print was left behind by the last cell. */
   #quiet = false;
@@ -89,6 +92,11 @@ export class Interpreter {
     this.isolation = isolationState(options.isolation, ready);
     this.#control = control.conn;
     this.#writer = new FrameWriter(control.conn);
+    this.#questions = new Questions((frame) =>
+      this.#exit === undefined
+        ? this.#writer.send(frame)
+        : Promise.reject(new Error("the process has ended"))
+    );
     this.#conns = [control.conn, stdout.conn, stderr.conn];
     this.#onBackground = options.onBackground ?? (() => {});
     this.#onLateDisplay = options.onLateDisplay ?? (() => {});
@@ -180,7 +188,7 @@ export class Interpreter {
 
   /** What was last written to the error stream: since the last cell began, at most 2000 characters. */
   get lastError(): string {
-    return this.#lastError;
+    return this.#lastError.toString().slice(-LAST_ERROR);
   }
 
   /** How the process ended, when it has. */
@@ -201,17 +209,21 @@ export class Interpreter {
     if (this.#running !== undefined) throw new Error("Cannot run cell: another one is running");
     const started = performance.now();
     const cell = String(++this.#cells);
+    const pressure = new Pressure();
+    const { onOutput } = options;
     const running: Running = {
       cell,
+      pressure,
       collector: new Collector({
-        onOutput: options.onOutput,
+        onOutput: onOutput && ((output) => pressure.add(onOutput(output))),
+        onLiveEnd: () => pressure.lift(),
         ...(options.outputLimit === undefined ? {} : { limit: options.outputLimit }),
       }),
       onInput: options.onInput,
       done: Promise.withResolvers<Header | undefined>(),
     };
     this.#running = running;
-    this.#lastError = "";
+    this.#lastError = new RawText(LAST_ERROR);
     const stop = new Escalation(this, options);
     try {
       if (this.#exit !== undefined) running.done.resolve(undefined);
@@ -236,7 +248,7 @@ export class Interpreter {
       await Promise.all(this.#interrupts);
       const outputs = running.collector.finish();
       const error = frame === undefined
-        ? deathError(this.#exit!, this.#lastError, stop.reason, this.#killed)
+        ? deathError(this.#exit!, this.lastError, stop.reason, this.#killed)
         : stop.explain(frame.error as ExecutionError | null);
       return {
         status: error === undefined ? "ok" : "error",
@@ -249,6 +261,7 @@ export class Interpreter {
       };
     } finally {
       stop.end();
+      pressure.lift();
       this.#running = undefined;
       this.#interrupts = [];
     }
@@ -257,6 +270,8 @@ export class Interpreter {
   /** Interrupts the running cell and everything it started (SIGINT); without a running cell nothing happens. */
   async interrupt(): Promise<void> {
     if (this.#running === undefined) return;
+    // A cell that waits for the receiver of its output could not even be interrupted.
+    this.#running.pressure.lift();
     // The signal reaches running code; the frame a cell that has not begun when the signal comes.
     const sent = Promise.all([
       this.#server.signal(this.#id, "SIGINT"),
@@ -272,29 +287,7 @@ export class Interpreter {
    * Throws `session_busy` when there is no answer in time, `session_dead` when the process ends.
    */
   async ask(what: string, params: Header, timeout: number): Promise<unknown> {
-    const id = crypto.randomUUID();
-    const { promise, resolve, reject } = Promise.withResolvers<unknown>();
-    const dead = () =>
-      reject(
-        new WorkerError("session_dead", "Cannot ask the session: its Python process has ended"),
-      );
-    const timer = setTimeout(
-      () =>
-        reject(
-          new WorkerError("session_busy", "Cannot ask the session: Python is busy with a cell"),
-        ),
-      timeout,
-    );
-    this.#questions.set(id, { resolve, reject });
-    this.exited.then(dead);
-    try {
-      if (this.#exit !== undefined) dead();
-      else this.#writer.send({ ...params, op: "ask", what, id }).catch(dead);
-      return await promise;
-    } finally {
-      clearTimeout(timer);
-      this.#questions.delete(id);
-    }
+    return await this.#questions.ask(what, params, timeout);
   }
 
   /** Whether the process was killed from here. */
@@ -311,6 +304,7 @@ export class Interpreter {
 
   async #awaitExit(process: ForkedProcess): Promise<Exit> {
     const exit = await process.exited;
+    this.#running?.pressure.lift();
     // Everything that could write has been killed, so the streams end by themselves; a descriptor that was
     // passed to a process outside must not hold the session up.
     const timer = setTimeout(() => {
@@ -323,6 +317,7 @@ export class Interpreter {
     clearTimeout(timer);
     this.#conns.forEach(close);
     this.#exit = exit;
+    this.#questions.end();
     this.#running?.done.resolve(undefined);
     return exit;
   }
@@ -337,6 +332,8 @@ export class Interpreter {
           }
           this.#merge.control(frame.header);
         }
+        const relief = this.#running?.pressure.relief;
+        if (relief !== undefined) await relief;
         const count = await this.#control.read(buffer);
         if (count === null) break;
         decoder.push(buffer.subarray(0, count));
@@ -358,6 +355,8 @@ export class Interpreter {
         if (count === null) break;
         const wait = this.#merge.push(name, buffer.subarray(0, count));
         if (wait !== undefined) await wait;
+        const relief = this.#running?.pressure.relief;
+        if (relief !== undefined) await relief;
       }
     } catch {
       // As above.
@@ -366,11 +365,7 @@ export class Interpreter {
   }
 
   #takeBytes(name: StreamName, owner: string, bytes: Uint8Array): void {
-    if (name === "stderr") {
-      this.#lastError = (this.#lastError + new TextDecoder().decode(bytes.subarray(-2000))).slice(
-        -2000,
-      );
-    }
+    if (name === "stderr") this.#lastError.append(bytes);
     const running = this.#running;
     if (running !== undefined && owner === running.cell) running.collector.bytes(name, bytes);
     else {
@@ -381,9 +376,7 @@ export class Interpreter {
 
   #takeControl(frame: Header): void {
     if (frame.op === "answer") {
-      const question = this.#questions.get(String(frame.id));
-      if (frame.failure === undefined) question?.resolve(frame.value);
-      else question?.reject(new Error(String(frame.failure)));
+      this.#questions.answer(frame);
       return;
     }
     const running = this.#running;
@@ -396,8 +389,7 @@ export class Interpreter {
       this.#quiet = frame.quiet === true;
       this.#remember(running.cell, frame.execution_count);
       running.done.resolve(frame);
-    }
-    else if (frame.op === "input") this.#askClient(running, frame);
+    } else if (frame.op === "input") this.#askClient(running, frame);
     else running.collector.control(frame);
   }
 

@@ -19,12 +19,17 @@ export function isolationRequest(
   return { isolation: { required: mode === "required", sessions, hidden, writable } };
 }
 
-/** How a session that has reported to be ready is isolated. */
+/**
+ * How a session that has reported to be ready is isolated.
+ *
+ * @throws WorkerError `isolation_unavailable` when it must be and is not
+ */
 export function isolationState(
   options: IsolationOptions | undefined,
   ready: Header,
 ): IsolationState {
   const told = ready.isolation as Omit<IsolationState, "mode">;
+  if (options?.mode === "required" && !told.restricted) throw unavailable(told.reason ?? "");
   return { mode: options?.mode ?? "off", ...told };
 }
 

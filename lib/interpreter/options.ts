@@ -79,8 +79,11 @@ export interface ExecuteOptions {
   timeout?: number | undefined;
   /** Interrupts the cell. */
   signal?: AbortSignal | undefined;
-  /** Receives output while the cell runs. Must not throw and must not block. */
-  onOutput?: ((output: LiveOutput) => void) | undefined;
+  /**
+   * Receives output while the cell runs. Must not throw. When it returns a promise it has enough: whatever writes is
+   * made to wait until that resolves, the cell is stopped, or the output limit is reached.
+   */
+  onOutput?: ((output: LiveOutput) => void | Promise<void>) | undefined;
   /** Characters of output that are kept: the first four fifths and the last fifth. @default 10 Mi */
   outputLimit?: number;
 }

@@ -24,6 +24,9 @@ const MAX_SILENT = 512;
 /** Longest first frame (bytes): it names a token and a role. */
 const MAX_HELLO = 4096;
 
+/** Shortest time between two lines of the log about refused connections (milliseconds). */
+const REFUSAL_INTERVAL = 10_000;
+
 /** Whether the path of a socket in a directory is short enough: the system allows 107 bytes. */
 export function socketFits(directory: string): boolean {
   return new TextEncoder().encode(join(directory, "00000000.sock")).length <= 100;
@@ -39,6 +42,9 @@ export class Switchboard implements AsyncDisposable {
   readonly #greeting = new Set<Deno.Conn>();
   readonly #accepting: Promise<void>;
   #closed = false;
+  /** Connections refused since the last line about them. */
+  #refusals = 0;
+  #refusalLogged = 0;
 
   private constructor(path: string, listener: Deno.Listener, log: Logger) {
     this.path = path;
@@ -97,14 +103,23 @@ export class Switchboard implements AsyncDisposable {
       }
       this.#greeting.add(conn);
       this.#greet(conn).catch((error) => {
-        if (!this.#closed) {
-          this.#log.warning("Refused a connection on the kernel socket", {
-            reason: messageOf(error),
-          });
-        }
+        if (!this.#closed) this.#refused(messageOf(error));
         close(conn);
       }).finally(() => this.#greeting.delete(conn));
     }
+  }
+
+  /** Whoever may run code may connect without end, and must not fill the log. */
+  #refused(reason: string): void {
+    this.#refusals++;
+    const now = Date.now();
+    if (now - this.#refusalLogged < REFUSAL_INTERVAL) return;
+    this.#log.warning("Refused connections on the kernel socket", {
+      reason,
+      connections: this.#refusals,
+    });
+    this.#refusals = 0;
+    this.#refusalLogged = now;
   }
 
   async #greet(conn: Deno.Conn): Promise<void> {

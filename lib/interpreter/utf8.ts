@@ -31,9 +31,11 @@ export class Utf8Stream {
     return text;
   }
 
-  /** Forgets the beginning of a character that waits for its end. */
-  reset(): void {
+  /** Takes away the beginning of a character that waits for its end. */
+  take(): Uint8Array {
+    const held = this.#held;
     this.#held = NOTHING;
+    return held;
   }
 }
 

@@ -52,6 +52,8 @@ export interface DetectOptions {
   readonly spawn?: Spawn;
   /** Waits before another try. @default a timer */
   readonly pause?: Pause;
+  /** Milliseconds since 1970. @default Date.now */
+  readonly now?: () => number;
 }
 
 /** What `--version` tells; `undefined` when it is no manager. */
@@ -182,6 +184,7 @@ export async function detectManager(options: DetectOptions): Promise<Manager> {
     others: managers,
     log: options.log,
     ...(options.pause === undefined ? {} : { pause: options.pause }),
+    ...(options.now === undefined ? {} : { now: options.now }),
   });
 }
 

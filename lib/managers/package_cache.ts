@@ -52,7 +52,9 @@ async function packagesNamed(packageCache: string, text: string): Promise<Set<st
       const name = /^(.+)-[^-]+-[^-]+$/.exec(stem)?.[1];
       if (names.includes(stem) || (name !== undefined && names.includes(name))) {
         found.add(join(folder, stem));
-      } else if (entry.isDirectory && name === undefined) pending.push(join(folder, entry.name));
+      } else if (entry.isDirectory && !await isThere(join(folder, entry.name, "info"))) {
+        pending.push(join(folder, entry.name));
+      }
     }
   }
   return found;

@@ -1,4 +1,4 @@
-/** Messages that wait for a callback: joined where that loses nothing, and bounded. */
+/** Messages that wait for a callback, in order: texts of one stream that follow each other are joined. */
 
 /** One message. */
 export type Pending = unknown;
@@ -9,16 +9,31 @@ interface StreamMessage {
   text: string;
 }
 
-/** Characters of one joined message: in UTF-8 it stays below the size that is sent in one piece. */
-const MAX_TEXT = 60_000;
-/** From so many waiting messages on, streams are joined past each other. */
-const CROWDED = 32;
+/** Bytes of one joined text: it stays below the size that is sent in one piece. */
+const MAX_TEXT = 240_000;
+/** What a message takes beside its content. */
+const OVERHEAD = 64;
+/** What is kept when messages have to be dropped. */
 const MAX_MESSAGES = 256;
 const MAX_SIZE = 1024 * 1024;
+// deno-lint-ignore no-control-regex
+const ASCII = /^[\x00-\x7f]*$/;
 
 function isStream(message: unknown): message is StreamMessage {
   const { type, name, text } = (message ?? {}) as Record<string, unknown>;
   return type === "stream" && typeof name === "string" && typeof text === "string";
+}
+
+const OUTPUTS = new Set<unknown>([
+  "display_data",
+  "execute_result",
+  "update_display_data",
+  "clear_output",
+]);
+
+/** Whether a message that is no text is output of a cell. */
+function isOutput(message: unknown): boolean {
+  return OUTPUTS.has((message as { type?: unknown } | null)?.type);
 }
 
 /** About how large a message is on the wire. */
@@ -31,10 +46,17 @@ function sizeOf(value: unknown): number {
   return size;
 }
 
+/** Bytes of a text in UTF-8, or more. */
+function bytesOf(text: string): number {
+  return ASCII.test(text) ? text.length : 3 * text.length;
+}
+
 function pieces(text: string): string[] {
+  if (bytesOf(text) <= MAX_TEXT) return [text];
   const result: string[] = [];
+  const length = text.length * MAX_TEXT / bytesOf(text);
   for (let start = 0; start < text.length;) {
-    let end = Math.min(start + MAX_TEXT, text.length);
+    let end = Math.min(Math.floor(start + length), text.length);
     // Both halves of a character stay together.
     const last = text.charCodeAt(end - 1);
     if (end < text.length && last >= 0xd800 && last <= 0xdbff) end--;
@@ -44,31 +66,44 @@ function pieces(text: string): string[] {
   return result;
 }
 
-/** A bounded queue. Order is kept within each stream always, and between streams while few messages wait. */
+/** A queue of messages. */
 export class PendingMessages {
   #queue: { message: Pending; size: number }[] = [];
+  /** Where the queue begins; what is before has been taken. */
+  #first = 0;
   #size = 0;
   #dropped: { characters: number; messages: number; name: string } | undefined;
 
   /** Whether nothing waits. */
   get empty(): boolean {
-    return this.#queue.length === 0 && this.#dropped === undefined;
+    return this.#count === 0 && this.#dropped === undefined;
+  }
+
+  /** About how much waits (bytes). */
+  get size(): number {
+    return this.#size + this.#count * OVERHEAD;
   }
 
   /** About the size of the next message. */
   get nextSize(): number {
-    return this.#dropped === undefined ? this.#queue[0]?.size ?? 0 : 0;
+    return this.#dropped === undefined ? this.#queue[this.#first]?.size ?? 0 : 0;
+  }
+
+  get #count(): number {
+    return this.#queue.length - this.#first;
   }
 
   /** Adds a message; it belongs to the queue from now on. */
   add(message: Pending): void {
-    if (isStream(message)) {
-      for (const text of pieces(message.text)) {
-        if (!this.#join(message.name, text)) this.#push({ ...message, text }, text.length);
-      }
-    } else this.#push(message, sizeOf(message));
-    while ((this.#size > MAX_SIZE || this.#queue.length > MAX_MESSAGES) && this.#queue.length > 1) {
-      this.#drop();
+    if (!isStream(message)) {
+      this.#push(message, sizeOf(message));
+      // News are replaced by later news, and nobody waits for their place.
+      if (!isOutput(message)) this.shorten();
+      return;
+    }
+    for (const text of pieces(message.text)) {
+      const size = bytesOf(text);
+      if (!this.#join(message.name, text, size)) this.#push({ ...message, text }, size);
     }
   }
 
@@ -81,15 +116,22 @@ export class PendingMessages {
       const text = `\n[${what} of live output left out: the callback is slower than the output]\n`;
       return { type: "stream", name, text };
     }
-    const first = this.#queue.shift();
-    this.#size -= first?.size ?? 0;
-    return first?.message;
+    return this.#shift()?.message;
+  }
+
+  /**
+   * Drops the oldest messages until little is left; a notice takes the place of lost output.
+   *
+   * @param messages Most messages that are left.
+   */
+  shorten(messages = MAX_MESSAGES): void {
+    while (this.#count > messages || (this.#size > MAX_SIZE && this.#count > 1)) this.#drop();
   }
 
   /** Drops everything. */
   clear(): void {
     this.#queue = [];
-    this.#size = 0;
+    this.#first = this.#size = 0;
     this.#dropped = undefined;
   }
 
@@ -98,31 +140,33 @@ export class PendingMessages {
     this.#size += size;
   }
 
-  #join(name: string, text: string): boolean {
-    const crowded = this.#queue.length > CROWDED;
-    for (let index = this.#queue.length - 1; index >= 0; index--) {
-      const item = this.#queue[index];
-      if (item === undefined || !isStream(item.message)) return false;
-      if (item.message.name === name) {
-        if (item.message.text.length + text.length > MAX_TEXT) return false;
-        item.message.text += text;
-        item.size += text.length;
-        this.#size += text.length;
-        return true;
-      }
-      if (!crowded) return false;
-    }
-    return false;
+  #shift(): { message: Pending; size: number } | undefined {
+    const first = this.#queue[this.#first];
+    if (first === undefined) return undefined;
+    this.#size -= first.size;
+    // Moved seldom, so that taking stays cheap however much waits.
+    if (++this.#first > 1000 && this.#first > this.#queue.length / 2) {
+      this.#queue = this.#queue.slice(this.#first);
+      this.#first = 0;
+    } else this.#queue[this.#first - 1] = { message: undefined, size: 0 };
+    return first;
+  }
+
+  #join(name: string, text: string, size: number): boolean {
+    if (this.#count === 0) return false;
+    const last = this.#queue.at(-1)!;
+    if (!isStream(last.message) || last.message.name !== name) return false;
+    if (last.size + size > MAX_TEXT) return false;
+    last.message.text += text;
+    last.size += size;
+    this.#size += size;
+    return true;
   }
 
   #drop(): void {
-    const first = this.#queue.shift();
-    if (first === undefined) return;
-    this.#size -= first.size;
-    const { message } = first;
-    const type = (message as { type?: unknown } | null)?.type;
-    // News of progress are replaced by later news; only output is worth a notice.
-    if (!isStream(message) && type !== "display_data" && type !== "execute_result") return;
+    const message = this.#shift()?.message;
+    // Only output is worth a notice.
+    if (!isStream(message) && !isOutput(message)) return;
     this.#dropped ??= { characters: 0, messages: 0, name: "stderr" };
     this.#dropped.messages++;
     if (isStream(message)) {

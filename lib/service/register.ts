@@ -2,7 +2,7 @@
 import type { Logger } from "../log.ts";
 import type { JsonSchema, Method } from "../worker/method.ts";
 import { installNormalizer } from "./arguments.ts";
-import { Callbacks, SHARED_RATE } from "./callbacks.ts";
+import { Callbacks, SHARED_BURST, SHARED_RATE } from "./callbacks.ts";
 import { callerFromContext, clientFromContext } from "./caller.ts";
 import { toWireError } from "./errors.ts";
 import type { HyphaRpc, HyphaServer } from "./hypha_rpc.ts";
@@ -184,7 +184,7 @@ export async function registerWorker(
   const { methods, info, log } = options;
   const shared: Shared = {
     callers: new Callers(server.rpc),
-    limiter: new RateLimiter({ rate: SHARED_RATE, burst: SHARED_RATE }),
+    limiter: new RateLimiter({ rate: SHARED_RATE, burst: SHARED_BURST }),
     running: new Set(),
     log,
     flushTimeout: options.flushTimeout ?? 5000,

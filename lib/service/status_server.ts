@@ -8,6 +8,7 @@ import { messageOf, WorkerError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import { VERSION } from "../version.ts";
 import type { Metrics } from "./metrics.ts";
+import { CONTENT_TYPE } from "./prometheus.ts";
 
 /** What {@linkcode startStatusServer} needs. */
 export interface StatusServerOptions {
@@ -33,7 +34,7 @@ export interface StatusServer extends AsyncDisposable {
  */
 export function startStatusServer(options: StatusServerOptions): StatusServer {
   const { metrics, hostname = "127.0.0.1", log } = options;
-  const answer = async (path: string): Promise<Response> => {
+  const answer = (path: string): Response => {
     switch (path) {
       case "/health":
         return Response.json({ status: "ok", version: VERSION });
@@ -44,8 +45,8 @@ export function startStatusServer(options: StatusServerOptions): StatusServer {
           : Response.json({ status: "not ready", reason }, { status: 503 });
       }
       case "/metrics":
-        return new Response(await metrics.text(), {
-          headers: { "content-type": metrics.contentType },
+        return new Response(metrics.text(), {
+          headers: { "content-type": CONTENT_TYPE },
         });
       default:
         return Response.json({ error: "There are /health, /ready and /metrics" }, { status: 404 });
@@ -61,14 +62,14 @@ export function startStatusServer(options: StatusServerOptions): StatusServer {
         log.error("Cannot answer a status request", { reason: messageOf(error) });
         return Response.json({ error: "internal" }, { status: 500 });
       },
-    }, async (request) => {
+    }, (request) => {
       if (request.method !== "GET" && request.method !== "HEAD") {
         return Response.json({ error: "Only GET is answered" }, {
           status: 405,
           headers: { allow: "GET, HEAD" },
         });
       }
-      return await answer(new URL(request.url).pathname);
+      return answer(new URL(request.url).pathname);
     });
   } catch (error) {
     throw new WorkerError(

@@ -34,14 +34,19 @@ export function servesWorkspace(rules: AccessRules, workspace: string): boolean 
   return listed.includes(workspace) || listed.includes("*");
 }
 
-/** Refuses a start that the caller may not ask for. */
-export function checkStart(rules: AccessRules, caller: Caller, workspace: string): void {
+/** Refuses a start, or another action that prepares one, that the caller may not ask for. */
+export function checkStart(
+  rules: AccessRules,
+  caller: Caller,
+  workspace: string,
+  action = "start session",
+): void {
   if (caller.kind === "local") return;
   if (caller.kind === "direct") {
-    if (caller.anonymous) throw denied("start session", "anonymous users may not start sessions");
+    if (caller.anonymous) throw denied(action, "anonymous users may not start sessions");
     if (caller.workspace !== workspace) {
       throw denied(
-        "start session",
+        action,
         `you call from workspace ${caller.workspace}, but config.workspace is ${workspace}`,
         "Start sessions of your own workspace.",
       );
@@ -49,7 +54,7 @@ export function checkStart(rules: AccessRules, caller: Caller, workspace: string
   }
   if (!servesWorkspace(rules, workspace)) {
     throw denied(
-      "start session",
+      action,
       `workspace ${workspace} is not authorised for this worker`,
       "Ask the operator to add it to --authorized-workspaces.",
     );
@@ -65,6 +70,17 @@ export function mayUse(caller: Caller, workspace: string): boolean {
 /** Refuses a caller who does not own what belongs to a workspace. */
 export function checkOwner(caller: Caller, workspace: string, action: string): void {
   if (!mayUse(caller, workspace)) throw denied(action, "it belongs to another workspace");
+}
+
+/** Refuses everybody from outside the worker's own workspace: what concerns all its tenants is not for one of them. */
+export function checkMember(rules: AccessRules, caller: Caller, action: string): void {
+  if (caller.kind === "local") return;
+  if (caller.kind === "direct" && mayUse(caller, rules.workspace)) return;
+  throw denied(
+    action,
+    `only members of workspace ${rules.workspace} may`,
+    "Ask the operator of the worker.",
+  );
 }
 
 /** Refuses everybody but the administrators of the worker's own workspace. */

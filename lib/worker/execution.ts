@@ -9,7 +9,7 @@ export interface ExecuteRequest {
   /** Milliseconds; none without. */
   timeout?: number | undefined;
   signal?: AbortSignal | undefined;
-  onOutput?: ((output: LiveOutput) => void) | undefined;
+  onOutput?: ((output: LiveOutput) => void | Promise<void>) | undefined;
   /** Answers `input()`. */
   onInput?: ((prompt: string, password: boolean) => Promise<string>) | undefined;
   silent?: boolean;

@@ -33,8 +33,11 @@ export interface Parameter {
   readonly answers?: boolean;
 }
 
-/** Receives messages while a method runs. Never blocks, never throws; the service throttles it. */
-export type Notify = (message: unknown) => void;
+/**
+ * Receives messages while a method runs. Never throws; the service throttles it. When it returns a promise too much
+ * waits for the caller: more should come when that resolves, which it always does.
+ */
+export type Notify = (message: unknown) => void | Promise<void>;
 
 /** Asks the caller while a method runs; rejects when the caller fails or is gone. */
 export type Ask = (message: unknown) => Promise<unknown>;

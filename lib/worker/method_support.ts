@@ -1,13 +1,19 @@
 /** What the methods of the table share. */
+import type { EnvironmentAdmin } from "../environments/admin.ts";
 import { checkOwner } from "./access.ts";
-import type { Arguments, Call, Parameter } from "./method.ts";
+import type { ProgressSink } from "../progress.ts";
+import type { Arguments, Call, Notify, Parameter } from "./method.ts";
 import type { Session } from "./session.ts";
 import { fullSessionId, type StartContext } from "./start_method.ts";
-import type { Worker } from "./worker.ts";
+import type { Environments, Worker } from "./worker.ts";
 
 /** What the methods act on. */
 export interface MethodContext extends StartContext {
   readonly worker: Worker;
+  /** Where environments come from. */
+  readonly environments: Environments;
+  /** Looks after those that are there. */
+  readonly admin: Pick<EnvironmentAdmin, "list" | "get" | "remove" | "prune" | "export">;
   /** Called by `shutdown` when all sessions have ended. */
   readonly onShutdown: () => void;
 }
@@ -22,6 +28,20 @@ export const SESSION_ID: Parameter = {
     examples: ["my-workspace/my-session"],
   },
 };
+
+/** The parameter for progress. */
+export const PROGRESS: Parameter = {
+  name: "progress_callback",
+  callback: true,
+  schema: { description: "Called with {type, message, …} while the method runs." },
+};
+
+/** Where progress goes. */
+export function progressOf(args: Arguments): ProgressSink {
+  const notify = args.progress_callback as Notify | undefined;
+  return notify ?? (() => {});
+}
+
 /**
  * Ids belong to workspaces: one without a workspace means a session of the caller's own, so that tenants who choose
  * the same id do not meet.

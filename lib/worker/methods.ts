@@ -3,33 +3,28 @@
  * handling and documents come from it. Result shapes are the reference worker's; additional keys are ours.
  */
 import { hasCode, WorkerError } from "../errors.ts";
-import type { ProgressSink } from "../progress.ts";
 import { checkOperator, checkOwner, mayUse } from "./access.ts";
 import { controlMethods } from "./control_methods.ts";
 import { compileManifest } from "./compile.ts";
 import { LOG_TYPES, type LogType } from "./session_log.ts";
-import type { Arguments, Ask, JsonSchema, Method, Notify, Parameter } from "./method.ts";
+import type { Ask, JsonSchema, Method, Notify, Parameter } from "./method.ts";
 import { codeResult, executionResult, sessionDetails, sessionInfo } from "./results.ts";
 import { prepareStart } from "./start_method.ts";
 import { environmentOf } from "./environment.ts";
-import { type MethodContext, SESSION_ID, sessionOf } from "./method_support.ts";
+import { environmentMethods } from "./environment_methods.ts";
+import {
+  type MethodContext,
+  PROGRESS,
+  progressOf,
+  SESSION_ID,
+  sessionOf,
+} from "./method_support.ts";
 
 /** Default time of an execution, as in the reference worker (seconds). */
 const EXECUTE_TIMEOUT = 30;
 
-const PROGRESS: Parameter = {
-  name: "progress_callback",
-  callback: true,
-  schema: { description: "Called with {type, message, …} while the method runs." },
-};
-
 function object(description: string, properties: Record<string, JsonSchema> = {}): JsonSchema {
   return { type: "object", description, properties, additionalProperties: true };
-}
-
-function progressOf(args: Arguments): ProgressSink {
-  const notify = args.progress_callback as Notify | undefined;
-  return notify ?? (() => {});
 }
 
 /** The methods of a worker. */
@@ -43,6 +38,7 @@ export function workerMethods(context: MethodContext): Method[] {
     getLogs(context),
     ...controlMethods(context),
     ...inspection(context),
+    ...environmentMethods(context),
     ...administration(context),
   ];
 }
@@ -108,6 +104,10 @@ function start(context: MethodContext): Method {
               type: "array",
               description: 'Files of the artifact: "a.csv", "folder/", "from:to", "from/:to/".',
             },
+            env: object("Environment variables; devices only among those of the worker."),
+            limits: object("memory, cpu_time, processes, open_files, file_size."),
+            idle_timeout: { type: "number", description: "Seconds without executions." },
+            max_lifetime: { type: "number", description: "Seconds." },
           }),
         }),
       },

@@ -18,8 +18,6 @@ import type {
 } from "../interpreter/options.ts";
 import type { ExecutionResult } from "../interpreter/outputs.ts";
 import type { Resources } from "../interpreter/resources.ts";
-import type { Switchboard } from "../interpreter/switchboard.ts";
-import type { Logger } from "../log.ts";
 import type { Progress, ProgressSink } from "../progress.ts";
 import { checkDevices } from "./devices.ts";
 import { displayText } from "./display_text.ts";
@@ -28,27 +26,9 @@ import type { KernelUse } from "./kernels.ts";
 import { CallQueue } from "./queue.ts";
 import { removeTree } from "./remove_tree.ts";
 import { SessionLog } from "./session_log.ts";
+import type { SessionOptions, SessionState } from "./session_options.ts";
 import { sessionVariables } from "./session_variables.ts";
 import type { StartRequest } from "./start_request.ts";
-
-/** Where a session is in its life. */
-export type SessionState = "starting" | "running" | "stopped" | "failed" | "dead";
-
-/** What a session needs of its worker. */
-export interface SessionOptions {
-  request: StartRequest;
-  /** Directory of its own; made at start, removed at the end. */
-  directory: string;
-  switchboard: Switchboard;
-  log: Logger;
-  now: () => Date;
-  /** Executions that may wait. */
-  queueLimit: number;
-  /** Variables of the worker that sessions get too. */
-  passedVariables: Readonly<Record<string, string>>;
-  /** From what its process is kept; its own directory is added to what it may write to. */
-  isolation: IsolationOptions;
-}
 
 /** Time Python has to answer a question about the session (milliseconds). */
 const ASK_TIMEOUT = 10_000;
@@ -213,12 +193,24 @@ export class Session {
       onBackground: (name, text, cell) => this.log.write(name, text, cell),
       onLateDisplay: (display, cell) => this.log.add("stdout", displayText(display), cell),
     };
-    const server = await this.#kernel!.living(this.#abort.signal);
-    const interpreter = await Interpreter.start(server, this.#options.switchboard, options);
+    const interpreter = await this.#startInterpreter(options);
     this.#interpreter = interpreter;
     this.#notReplaced = undefined;
     if (this.#state === "dead") this.#state = "running";
     interpreter.exited.then((exit) => this.#died(interpreter, exit));
+  }
+
+  async #startInterpreter(options: InterpreterOptions): Promise<Interpreter> {
+    const { signal } = this.#abort;
+    const server = await this.#kernel!.living(signal);
+    try {
+      return await Interpreter.start(server, this.#options.switchboard, options);
+    } catch (error) {
+      if (!server.gone.aborted) throw error;
+      // It has died under the start, perhaps before it was missed.
+      const next = await this.#kernel!.living(signal);
+      return await Interpreter.start(next, this.#options.switchboard, options);
+    }
   }
 
   /** The process has ended by itself; one that was killed from here is replaced at once. */
@@ -336,7 +328,7 @@ export class Session {
       ...options,
       onOutput: (output) => {
         if (output.type === "stream") this.log.write(output.name, output.text);
-        request.onOutput?.(output);
+        return request.onOutput?.(output);
       },
     });
     this.#lastActive = this.#options.now();

@@ -7,7 +7,10 @@ export interface ResourceLimits {
   memory?: number;
   /** Processor time of one process (seconds). */
   cpu_time?: number;
-  /** Processes of the worker's user, all sessions together (the system counts them by user). */
+  /**
+   * Processes and threads of the worker's user, all sessions and the worker together: the system counts them by user.
+   * It does not bind root. A share for each session would need a control group, which an ordinary user cannot make.
+   */
   processes?: number;
   /** Open files of one process. */
   open_files?: number;

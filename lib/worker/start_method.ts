@@ -102,8 +102,8 @@ function identity(
 }
 
 /** Where the app's files are: the artifact of the app, read with the token of the start. */
-function artifactOf(
-  config: StartConfig,
+export function artifactOf(
+  config: Pick<StartConfig, "artifactId" | "appId" | "token" | "serverUrl">,
   workspace: string,
   context: StartContext,
 ): StageSource | undefined {

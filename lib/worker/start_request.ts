@@ -170,10 +170,9 @@ export function readManifest(
 }
 
 /** A request with what the files of the app say of its environment. Throws as the reader does. */
-export async function completeRequest(
-  request: StartRequest,
-  signal: AbortSignal,
-): Promise<StartRequest> {
+export async function completeRequest<
+  Request extends Pick<StartRequest, "source" | "spec" | "readSpec" | "env">,
+>(request: Request, signal: AbortSignal): Promise<Request> {
   const { source, readSpec } = request;
   if (readSpec === undefined) return request;
   if (source === undefined) {

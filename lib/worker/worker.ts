@@ -25,7 +25,7 @@ export interface Environments {
   /** An environment of a spec, built when there is none. */
   acquire(
     spec: EnvironmentSpec,
-    options: { signal?: AbortSignal; onProgress?: ProgressSink },
+    options: { signal?: AbortSignal; onProgress?: ProgressSink; refresh?: boolean },
   ): Promise<EnvironmentLease>;
 }
 
@@ -53,7 +53,7 @@ export interface WorkerOptions {
 export interface StartHooks {
   onProgress: ProgressSink;
   /** Receives the output of the entry script. */
-  onOutput?: (output: LiveOutput) => void;
+  onOutput?: (output: LiveOutput) => void | Promise<void>;
   signal?: AbortSignal;
 }
 

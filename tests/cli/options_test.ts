@@ -79,6 +79,7 @@ Deno.test("settings have defaults and are cleaned", async () => {
     environment({ HYPHA_SERVER_URL: "ignored" }),
   );
   assertEquals(settings.visibility, "protected");
+  assertEquals([settings.isolation, settings.secretFiles], ["auto", []]);
   assertEquals(settings.authorizedWorkspaces, ["a", "b"]);
   assertEquals(settings.cacheDir, "/home/someone/envs");
   assertMatch(settings.serviceId, /^conda-worker-[0-9a-f]{8}$/);
@@ -101,6 +102,7 @@ Deno.test("what is missing or wrong is named", async () => {
       "--server-url must be an http or https address",
     ],
     [[...REQUIRED, "--visibility=secret"], "--visibility must be public or protected"],
+    [[...REQUIRED, "--isolation=on"], "--isolation must be auto, required, off, received on"],
     [[...REQUIRED, "--service-id=a/b"], "--service-id may have letters"],
     [[...REQUIRED, "--cache-dir="], "--cache-dir needs a value"],
     [[...REQUIRED, "--token-fil=x"], "Unknown option --token-fil; did you mean --token-file?"],
@@ -115,7 +117,10 @@ Deno.test("the token can be in a file, and a file without one is refused", async
   await using desk = await Desk.make();
   const file = await desk.write("token", "  from-the-file\n");
   const args = [...REQUIRED.slice(0, 2), `--token-file=${file}`];
-  assertEquals((await readSettings(args, environment({}))).token, "from-the-file");
+  const settings = await readSettings(args, environment({}));
+  assertEquals(settings.token, "from-the-file");
+  // Sessions must not read it.
+  assertEquals(settings.secretFiles, [file]);
   assertEquals(
     (await readSettings(REQUIRED.slice(0, 2), environment({ HYPHA_TOKEN_FILE: file }))).token,
     "from-the-file",

@@ -80,6 +80,42 @@ Deno.test("the exit code is the script's", async (t) => {
   await assertNothingLeft(desk);
 });
 
+Deno.test("a script may write where its user works, and nowhere else unless it is not isolated", async () => {
+  await using desk = await Desk.make();
+  const last = await hasLandlock(desk) ? "refused" : "wrote";
+  await Deno.mkdir(desk.output);
+  const elsewhere = join(desk.directory, "elsewhere");
+  await Deno.mkdir(elsewhere);
+  const script = `
+import os, sys
+for folder in sys.argv[1:]:
+    path = os.path.join(folder, "hypha-run-test")
+    try:
+        open(path, "w").close()
+        os.remove(path)
+        print("wrote", folder)
+    except PermissionError as error:
+        print("refused", folder)
+`;
+  const app = await desk.app(script);
+  const mine = [app, desk.output, stackPaths.root];
+  const places = [...mine, elsewhere];
+  const isolated = await desk.run(app, "--", ...places);
+  const lines = (words: string[]) => words.map((word, at) => `${word} ${places[at]}\n`).join("");
+  assertEquals(isolated.stdout, lines(["wrote", "wrote", "wrote", last]), isolated.stderr);
+  const free = await desk.run(app, "--isolation=off", "--", ...places);
+  assertEquals(free.stdout, lines(["wrote", "wrote", "wrote", "wrote"]), free.stderr);
+});
+
+/** Whether the kernel can isolate, as `--isolation=required` finds out. */
+async function hasLandlock(desk: Desk): Promise<boolean> {
+  const { code, stderr } = await desk.run(await desk.app("pass"), "--isolation=required");
+  if (code === 0) return true;
+  assertStringIncludes(stderr, "Cannot isolate sessions");
+  console.warn(`NOT TESTED: isolation: ${stderr}`);
+  return false;
+}
+
 Deno.test("a traceback names the script, its line, and nothing of the worker", async () => {
   await using desk = await Desk.make();
   const { stderr } = await desk.run(await desk.app("def f():\n    return 1 / 0\n\nf()\n"));

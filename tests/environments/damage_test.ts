@@ -19,7 +19,7 @@ async function settle(layout: CacheLayout, key: string): Promise<void> {
   const prefix = layout.prefix(key);
   const site = await siteOf(prefix);
   const ago = new Date(Date.now() - 10_000);
-  for (const path of ["bin", "lib", dirname(site), site, "conda-meta", "conda-meta/history"]) {
+  for (const path of ["bin", "lib", dirname(site), site, "conda-meta/history"]) {
     await Deno.utime(join(prefix, path), ago, ago);
   }
   await writeMarker(layout, key, { version: "3.11.0", site });
@@ -37,7 +37,8 @@ Deno.test("what was damaged after it was built is noticed, and built anew", asyn
     "conda-meta/history was changed": (prefix) =>
       Deno.writeTextFile(join(prefix, "conda-meta/history"), "==> more <==\n", { append: true }),
     "its marker cannot be read": (prefix) => Deno.writeTextFile(join(prefix, ".ready"), "{"),
-    "another version": (prefix) => Deno.writeTextFile(join(prefix, ".ready"), "null"),
+    "another version of this program made it": (prefix) =>
+      Deno.writeTextFile(join(prefix, ".ready"), "null"),
     "bin/python is missing": (prefix) => Deno.remove(join(prefix, "bin/python")),
   };
   const key = await cache.build("toy-a");
@@ -53,6 +54,21 @@ Deno.test("what was damaged after it was built is noticed, and built anew", asyn
   await using lease = await cache.store.acquire(spec("toy-a"));
   assertEquals([lease.cached, lease.key], [false, key]);
   assertEquals(await readPlace(layout, key), { state: "ready" });
+});
+
+Deno.test("what a later version of this program made is left alone", async () => {
+  await using cache = await Cache.make("mamba");
+  const { layout, admin } = cache.store;
+  const key = await cache.build();
+  const later = layout.prefix("0123456789abcdef");
+  await Deno.mkdir(later);
+  await Deno.writeTextFile(join(later, ".ready"), JSON.stringify({ schema: 1000 }));
+  const yesterday = new Date(Date.now() - 86_400_000);
+  await Deno.utime(later, yesterday, yesterday);
+  await cache.store.recover();
+  assertEquals(await cache.environments(), ["0123456789abcdef", key].sort());
+  const { removed } = await admin.prune({ maxEnvironments: 1 });
+  assertEquals(removed.map((one) => [one.key, one.reason]), [["0123456789abcdef", "count"]]);
 });
 
 Deno.test("pip in a cached environment makes the next start build it anew", async () => {
@@ -82,7 +98,7 @@ Deno.test("use, byte code and an image layer's times do not count as damage", as
   const code = "import toy_a, json, decimal, asyncio";
   assertEquals((await manager.execute(lease.prefix, ["python", "-c", code])).code, 0);
   assertEquals(await readPlace(layout, lease.key), { state: "ready" });
-  for (const path of ["bin", "lib", "conda-meta"]) {
+  for (const path of ["bin", "lib", "conda-meta/history"]) {
     const { mtime } = await Deno.stat(join(lease.prefix, path));
     const whole = new Date(Math.floor(mtime!.getTime() / 1000) * 1000);
     await Deno.utime(join(lease.prefix, path), whole, whole);

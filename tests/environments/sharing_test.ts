@@ -116,3 +116,28 @@ Deno.test("packages may be on another file system than the environments", async 
     await Deno.remove(elsewhere, { recursive: true });
   }
 });
+
+Deno.test("environments may be on a volume of their own, apart from the trash", async () => {
+  const volume = await Deno.makeTempDir({ dir: "/dev/shm" });
+  try {
+    await using cache = await Cache.make("mamba");
+    const { layout, admin } = cache.store;
+    await Deno.mkdir(cache.double.cache);
+    if ((await Deno.stat(volume)).dev === (await Deno.stat(cache.double.cache)).dev) {
+      console.log("SKIPPED: /dev/shm is the file system of the temporary directory");
+      return;
+    }
+    await Deno.symlink(volume, layout.environments);
+    const key = await cache.build();
+    await admin.remove(key);
+    await admin.close();
+    assertEquals(await cache.list(volume), [`${key}.lock`]);
+    // What a crash left in the middle of that is deleted at the next start.
+    await Deno.mkdir(join(volume, ".trash-0", "deep"), { recursive: true });
+    await cache.store.recover();
+    await until(async () => (await cache.list(volume)).length === 1, "it is deleted");
+    assertEquals(await cache.build(), key);
+  } finally {
+    await Deno.remove(volume, { recursive: true });
+  }
+});

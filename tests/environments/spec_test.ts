@@ -197,11 +197,45 @@ Deno.test("what cannot be a channel is refused and named", () => {
 });
 
 Deno.test("credentials do not come back in the refusal", () => {
-  const error = assertThrows(
-    () => parseSpec({ channels: ["https://user:hunter2@example.org/x"] }),
-    WorkerError,
-  );
-  assert(!error.message.includes("hunter2"));
+  const secret = "hunter2".repeat(40);
+  const places = [
+    `https://user:${secret}@example.org/x`,
+    `https://${secret}@example.org/x`,
+    `https://user:${secret}:${secret}@${secret}@example.org/x`,
+    `https://example.org/t/${secret}/x`,
+    `HTTPS://${secret}@example.org/x::numpy`,
+    `--index-url https://${secret}@example.org`,
+    `--https://user:${secret}@example.org`,
+    `git+https://${secret}@example.org/x`,
+    `git@example.org:${secret}@x`,
+  ];
+  for (const entry of places) {
+    for (
+      const manifest of [
+        { channels: [entry] },
+        { dependencies: [entry] },
+        { dependencies: [{ pip: [entry] }] },
+        { dependencies: [{ [entry]: 1 }] },
+        { lock: ["@EXPLICIT", entry] },
+        { environment_file: entry },
+        { environment: { name: entry } },
+        { variables: { [entry]: "x" } },
+        { channel_priority: entry },
+      ]
+    ) {
+      let error: unknown;
+      try {
+        parseSpec(manifest);
+      } catch (thrown) {
+        error = thrown;
+      }
+      // A token in the path is one for conda only; elsewhere it is any folder.
+      if (error === undefined && entry.includes("/t/")) continue;
+      assert(error instanceof WorkerError, JSON.stringify(manifest));
+      const shown = `${error.message} ${JSON.stringify(error.context)}`;
+      assert(!shown.includes("hunter2"), shown);
+    }
+  }
 });
 
 Deno.test("broken YAML is refused", () => {
@@ -209,8 +243,8 @@ Deno.test("broken YAML is refused", () => {
   assertEquals(error.code, "invalid_spec");
 });
 
-Deno.test("a long malicious spec is refused quickly", () => {
-  const started = performance.now();
+// One on which a pattern backtracks without end would never come back.
+Deno.test("a long malicious spec is refused, and comes to an end", () => {
   for (const part of [" ", "=", " =", "a ", "=a ", ",", " a="]) {
     try {
       packages(`numpy${part.repeat(Math.floor(900 / part.length))}"`);
@@ -223,7 +257,6 @@ Deno.test("a long malicious spec is refused quickly", () => {
       assert(error instanceof WorkerError);
     }
   }
-  assert(performance.now() - started < 500);
 });
 
 Deno.test("the names in a spec are known", () => {

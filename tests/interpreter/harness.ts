@@ -1,7 +1,7 @@
 /** Starts sessions of the machine's own Pythons, without a package manager, for tests of the interpreter room. */
 import { join } from "@std/path";
 import { silentLogger } from "../../lib/log.ts";
-import { ForkServer } from "../../lib/interpreter/fork_server.ts";
+import { ForkServer, type ForkServerOptions } from "../../lib/interpreter/fork_server.ts";
 import { Interpreter } from "../../lib/interpreter/interpreter.ts";
 import type { InterpreterOptions, IsolationOptions } from "../../lib/interpreter/options.ts";
 import type { ExecutionResult } from "../../lib/interpreter/outputs.ts";
@@ -19,6 +19,7 @@ export function directManager(python: string): Manager {
     family: "libmamba",
     command: python,
     version: "0",
+    usesConfiguration: false,
     create: refuse,
     installPip: refuse,
     execute: refuse,
@@ -45,7 +46,10 @@ export class Kernel implements AsyncDisposable {
   ) {}
 
   /** Starts a fork server with a Python interpreter. */
-  static async start(python = "python3"): Promise<Kernel> {
+  static async start(
+    python = "python3",
+    options: Partial<ForkServerOptions> = {},
+  ): Promise<Kernel> {
     const directory = await Deno.makeTempDir({ prefix: "kernel-" });
     const program = await installRuntime(directory);
     const switchboard = await Switchboard.open(directory, silentLogger);
@@ -55,6 +59,7 @@ export class Kernel implements AsyncDisposable {
       program,
       switchboard,
       log: silentLogger,
+      ...options,
     });
     return new Kernel(directory, switchboard, server);
   }
@@ -77,8 +82,13 @@ export class Kernel implements AsyncDisposable {
       hidden: [this.switchboard.path],
       writable: [own, ...given.filter((path) => typeof path === "string")],
     };
-    const all = { cwd, overlay: join(own, "overlay"), env: {}, isolation, ...options };
-    const session = await Interpreter.start(this.server, this.switchboard, all);
+    const session = await Interpreter.start(this.server, this.switchboard, {
+      overlay: join(own, "overlay"),
+      isolation,
+      ...options,
+      cwd,
+      env: { TMPDIR: own, ...options.env },
+    });
     this.#sessions.push(session);
     return session;
   }

@@ -368,13 +368,16 @@ for use in (devices, terminal, database, network, local_sockets, mapping, moving
         results[use.__name__] = repr(error)
 `;
 
-/** A Python that runs under a kernel that knows no Landlock: its first call is answered as by an old one. */
-const OLD_KERNEL = (python: string) =>
+/** Numbers of system calls, and of errors. */
+const CREATE_RULESET = 444, RESTRICT_SELF = 446, EPERM = 1, ENOSYS = 38;
+
+/** A Python for which the kernel answers one system call with an error, as an older one or a container does. */
+const lacking = (python: string, call: number, error: number) =>
   `#!${python} -I
 import ctypes, os, struct, sys
-# Loads the number of the call; 444 (landlock_create_ruleset) is answered with ENOSYS, all others are let through.
+# Loads the number of the call, compares it, answers with the error; everything else is let through.
 program = b"".join(struct.pack("=HBBI", *one) for one in (
-    (0x20, 0, 0, 0), (0x15, 0, 1, 444), (0x06, 0, 0, 0x00050000 | 38), (0x06, 0, 0, 0x7FFF0000)))
+    (0x20, 0, 0, 0), (0x15, 0, 1, ${call}), (0x06, 0, 0, 0x00050000 | ${error}), (0x06, 0, 0, 0x7FFF0000)))
 buffer = ctypes.create_string_buffer(program)
 filter = ctypes.create_string_buffer(struct.pack("@HP", 4, ctypes.addressof(buffer)))
 libc = ctypes.CDLL(None, use_errno=True)
@@ -382,28 +385,54 @@ assert libc.prctl(38, 1, 0, 0, 0) == 0 and libc.prctl(22, 2, filter) == 0, ctype
 os.execv(${JSON.stringify(python)}, [${JSON.stringify(python)}] + sys.argv[1:])
 `;
 
-Deno.test("a kernel without Landlock: auto says so, required refuses, with the reason", async () => {
+/** Starts a kernel under a system that lacks something. */
+async function lackingKernel(
+  call: number,
+  error: number,
+  test: (kernel: Kernel) => Promise<void>,
+): Promise<void> {
   const python = (await edgePythons()).at(-1)!;
   const directory = await Deno.makeTempDir();
   try {
-    const old = join(directory, "python");
-    await Deno.writeTextFile(old, OLD_KERNEL(python), { mode: 0o755 });
-    await using kernel = await Kernel.start(old);
-    assertEquals(kernel.server.landlock.abi, 0);
-    const session = await kernel.session();
-    assertEquals(session.isolation.mode, "auto");
-    assertEquals(session.isolation.restricted, false);
-    assertStringIncludes(session.isolation.reason!, "Landlock");
-    assertEquals(await valueOf(session, "1 + 1"), "2");
-    const error = await assertRejects(() =>
-      kernel.session({ isolation: options(kernel, { mode: "required" }) })
-    );
-    assert(hasCode(error, "isolation_unavailable"));
-    assertStringIncludes(error.message, "Linux 5.13");
-    assertStringIncludes(error.suggestion, "--isolation auto");
+    const program = join(directory, "python");
+    await Deno.writeTextFile(program, lacking(python, call, error), { mode: 0o755 });
+    await using kernel = await Kernel.start(program);
+    await test(kernel);
   } finally {
     await Deno.remove(directory, { recursive: true });
   }
+}
+
+/** Fails unless `auto` goes on without isolation and `required` refuses, both with the reason. */
+async function assertUnavailable(kernel: Kernel, reason: string): Promise<void> {
+  const session = await kernel.session();
+  assertEquals(session.isolation.mode, "auto");
+  assertEquals(session.isolation.restricted, false);
+  assertStringIncludes(session.isolation.reason!, reason);
+  assertEquals(await valueOf(session, "1 + 1"), "2");
+  await session.kill();
+  const isolation = options(kernel, { mode: "required" });
+  const error = await assertRejects(() => kernel.session({ isolation }));
+  assert(hasCode(error, "isolation_unavailable"), String(error));
+  assertStringIncludes(error.message, reason);
+  assertStringIncludes(error.suggestion, "--isolation auto");
+}
+
+Deno.test("a kernel without Landlock: auto says so, required refuses, with the reason", async () => {
+  await lackingKernel(CREATE_RULESET, ENOSYS, async (kernel) => {
+    assertEquals(kernel.server.landlock.abi, 0);
+    await assertUnavailable(kernel, "Linux 5.13");
+  });
+});
+
+Deno.test({
+  name: "a kernel that refuses to restrict: auto says so, required refuses, with the reason",
+  ignore: !isolated,
+  fn: () =>
+    lackingKernel(RESTRICT_SELF, EPERM, async (kernel) => {
+      assert(kernel.server.landlock.abi > 0);
+      await assertUnavailable(kernel, "Operation not permitted");
+    }),
 });
 
 Deno.test("systems that cannot isolate are refused before anything is started", () => {

@@ -1,5 +1,6 @@
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
+import type { ForkServerOptions } from "../../lib/interpreter/fork_server.ts";
 import { stackPaths } from "../stack/stack.ts";
 import { alive, edgePythons, Kernel, textOf, until } from "./harness.ts";
 
@@ -31,8 +32,8 @@ async function parentOf(pid: number): Promise<number> {
 }
 
 /** A fork server with two sessions that have left processes behind. */
-async function occupied(python: string) {
-  const kernel = await Kernel.start(python);
+async function occupied(python?: string, options: Partial<ForkServerOptions> = {}) {
+  const kernel = await Kernel.start(python, options);
   const pids: number[] = [];
   const sessions = [];
   for (let i = 0; i < 2; i++) {
@@ -122,13 +123,6 @@ for (const python of await edgePythons()) {
     await Deno.remove(directory, { recursive: true });
   });
 
-  Deno.test(`a fork server that does not react is ended all the same, Python ${version}`, async () => {
-    const { kernel, pids, server, keeper } = await occupied(python);
-    Deno.kill(server, "SIGSTOP");
-    await kernel[Symbol.asyncDispose]();
-    await until(async () => !await anyAlive([...pids, server, keeper]));
-  });
-
   Deno.test(`keeper and fork server killed at once leave no daemon, Python ${version}`, async () => {
     const { kernel, pids, server, keeper } = await occupied(python);
     // Nothing but descent could tell that this one belongs to a session.
@@ -159,9 +153,8 @@ for (const python of await edgePythons()) {
     const { directory, pids, server, keeper, worker } = await startWorker(python);
     killTogether(worker.pid, keeper, server);
     await worker.status;
-    // The sessions are killed by the system; the daemon of each lives on.
+    // The sessions are killed by the system; the daemons live until a fork server starts, here or elsewhere.
     await until(async () => !await anyAlive([pids[0]!, pids[3]!]));
-    assertEquals(await allAlive([pids[2]!, pids[5]!]), true);
     // Another worker's processes are not touched.
     const other = await occupied(python);
     await until(async () => !await anyAlive(pids));
@@ -173,3 +166,28 @@ for (const python of await edgePythons()) {
     await Deno.remove(directory, { recursive: true });
   });
 }
+
+Deno.test("a fork server that does not react is ended, and so are those who wait for it", async () => {
+  const { kernel, sessions, pids, server, keeper } = await occupied(undefined, {
+    answerTimeout: 200,
+  });
+  Deno.kill(server, "SIGSTOP");
+  const start = kernel.session();
+  start.catch(() => {});
+  await Promise.all(sessions.map((session) => session.kill()));
+  await assertRejects(() => start, Error, "has ended");
+  await until(async () => !await anyAlive([...pids, server, keeper]));
+  await kernel[Symbol.asyncDispose]();
+});
+
+Deno.test("a fork server that does not react to its end, nor its keeper, is ended all the same", async () => {
+  const { kernel, pids, server, keeper } = await occupied();
+  // Nothing but descent could tell that these belong to a session.
+  const nameless = [pids[3]!, pids[7]!];
+  Deno.kill(keeper, "SIGSTOP");
+  Deno.kill(server, "SIGSTOP");
+  await kernel[Symbol.asyncDispose]();
+  const named = pids.filter((pid) => !nameless.includes(pid));
+  await until(async () => !await anyAlive([...named, server, keeper]));
+  for (const pid of nameless) Deno.kill(pid, "SIGKILL");
+});

@@ -132,7 +132,11 @@ for (const version of new Set([pythons[0]!, pythons.at(-1)!])) {
       });
       await step("packages of the overlay are removed, the environment's stay", async (run) => {
         await run("%pip install leafy==2.0");
+        assertStringIncludes(await run("%pip list"), "leafy");
+        assertStringIncludes(await run("%pip freeze"), "six==99.0");
+        assertStringIncludes(await run("%pip show leafy"), "/overlay/lib/");
         await run("%pip uninstall leafy six");
+        assertEquals((await run("%pip list")).includes("leafy"), false);
         assertEquals(await run.value("import six\nsix.__version__"), "'1.17.0'");
         assertStringIncludes(await run("%pip uninstall six"), "Not uninstalling six");
         assertStringIncludes(await run("%pip list"), "six");

@@ -168,6 +168,45 @@ Deno.test("a connection that never says who it is does not hold up the end", asy
   });
 });
 
+Deno.test("refused connections are told of, and do not fill the log", async () => {
+  const directory = await Deno.makeTempDir();
+  const lines: unknown[] = [];
+  const warning = (_message: string, facts?: unknown) => lines.push(facts);
+  const switchboard = await Switchboard.open(directory, { ...silentLogger, warning });
+  for (let i = 0; i < 50; i++) {
+    assertEquals(await isRefused(switchboard.path, encodeFrame({ token: "guess" })), true);
+  }
+  assertEquals(lines, [{ reason: "nobody expects it", connections: 1 }]);
+  await switchboard[Symbol.asyncDispose]();
+  await Deno.remove(directory);
+});
+
+Deno.test("silent connections are bounded, and whoever says who it is gets through", async () => {
+  await withProgram("", async (_, switchboard) => {
+    const silent: Deno.Conn[] = [];
+    const hello = encodeFrame({ token: "t", role: "r" });
+    for (let i = 0; i < 700; i++) {
+      silent.push(await Deno.connect({ transport: "unix", path: switchboard.path }));
+    }
+    const expected = switchboard.expect("t", "r", new AbortController().signal);
+    const right = await Deno.connect({ transport: "unix", path: switchboard.path });
+    await right.write(hello);
+    const { conn } = await expected;
+    // The oldest ones are closed, and not only after a while.
+    const closed = await silent[0]!.read(new Uint8Array(1)).catch(() => null);
+    assertEquals(closed, null);
+    await silent[699]!.write(encodeFrame({ token: "unknown", role: "r" }));
+    for (const one of [conn, right, ...silent]) one.close();
+  });
+});
+
+Deno.test("a first frame that does not end is refused", async () => {
+  await withProgram("", async (_, switchboard) => {
+    const long = encodeFrame({ token: "x".repeat(100_000), role: "r" });
+    assertEquals(await isRefused(switchboard.path, long.subarray(0, 50_000)), true);
+  });
+});
+
 Deno.test("an expectation that is given up is forgotten", async () => {
   await withProgram("", async (_, switchboard) => {
     const stop = new AbortController();

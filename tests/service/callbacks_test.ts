@@ -165,10 +165,11 @@ Deno.test("callbacks: messages are copies, and carry no reserved keys", async ()
   assertEquals(messages, [{ type: "display_data", data: { "application/json": { a: 1 } } }]);
 });
 
-Deno.test("pending: memory is bounded, the newest stays, and a notice tells", () => {
+Deno.test("pending: what is shortened keeps the newest, and a notice tells", () => {
   const pending = new PendingMessages();
   for (let i = 0; i < 4000; i++) pending.add(stream("x".repeat(1000)));
   pending.add(stream("the end"));
+  pending.shorten();
   const messages: Stream[] = [];
   while (!pending.empty) messages.push(pending.take() as Stream);
   assertMatch(messages[0]?.text ?? "", /\[\d+ characters of live output left out/);
@@ -178,20 +179,19 @@ Deno.test("pending: memory is bounded, the newest stays, and a notice tells", ()
   assertEquals(left + rest.length, 4_000_000 + "the end".length);
 });
 
-Deno.test("pending: many alternating streams are joined past each other", () => {
+Deno.test("pending: the order of streams and displays is exact, however many wait", () => {
   const pending = new PendingMessages();
-  let out = "";
-  let err = "";
-  for (let i = 0; i < 3000; i++) {
-    pending.add(stream(`o${i}`));
-    pending.add(stream(`e${i}`, "stderr"));
-    out += `o${i}`;
-    err += `e${i}`;
-  }
+  const expected: unknown[] = [];
   const messages: unknown[] = [];
+  for (let i = 0; i < 3000; i++) {
+    const three = [stream(`o${i}`), stream(`e${i}`, "stderr"), { type: "display_data", data: i }];
+    expected.push(...three);
+    for (const message of three) pending.add(message);
+    // Taken while others wait: the place of the beginning moves.
+    if (i % 3 === 0) messages.push(pending.take());
+  }
   while (!pending.empty) messages.push(pending.take());
-  assert(messages.length < 64);
-  assertEquals([textOf(messages), textOf(messages, "stderr")], [out, err]);
+  assertEquals(messages, expected);
 });
 
 Deno.test("pending: one text larger than a message is cut between characters", () => {
@@ -211,4 +211,105 @@ Deno.test("pending: old news of progress go without a notice", () => {
   const messages: { message: string }[] = [];
   while (!pending.empty) messages.push(pending.take() as { message: string });
   assertEquals([messages.length, messages.at(-1)?.message], [256, "999"]);
+});
+
+const chunk = "x".repeat(99) + "\n";
+const MIB = 1024 * 1024;
+
+/** Sends text as a cell does: it waits when it is asked to. */
+async function sendPatiently(notify: ReturnType<Callbacks["wrap"]>, size: number): Promise<number> {
+  let waits = 0;
+  for (let sent = 0; sent < size; sent += 1000 * chunk.length) {
+    const wait = notify(stream(chunk.repeat(1000)));
+    if (wait !== undefined) waits++;
+    await wait;
+  }
+  return waits;
+}
+
+Deno.test("callbacks: a slow caller makes the sender wait and gets everything in order", async () => {
+  const { messages, remote } = recorder(5);
+  const callbacks = new Callbacks({ log: silentLogger });
+  const notify = callbacks.wrap(remote);
+  const waits = await sendPatiently(notify, 8 * MIB);
+  assert(waits > 0);
+  assert(await callbacks.flush());
+  const text = textOf(messages);
+  assert(text.length >= 8 * MIB && text === chunk.repeat(text.length / chunk.length));
+});
+
+Deno.test("callbacks: a sender that waits is never far ahead of its caller", async () => {
+  let received = 0;
+  let sent = 0;
+  let most = 0;
+  const callbacks = new Callbacks({ log: silentLogger });
+  const notify = callbacks.wrap(async (message) => {
+    await sleep(1);
+    received += (message as Stream).text.length;
+  });
+  for (let i = 0; i < 100; i++) {
+    const text = chunk.repeat(1000);
+    sent += text.length;
+    const wait = notify(stream(text));
+    most = Math.max(most, sent - received);
+    await wait;
+  }
+  assert(most < 3 * MIB, `${most}`);
+  await callbacks.flush();
+});
+
+Deno.test("callbacks: a caller that hangs is not waited for, and hears what it missed", async () => {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const messages: unknown[] = [];
+  const callbacks = new Callbacks({ log: silentLogger, patience: 100 });
+  const notify = callbacks.wrap((message) => {
+    messages.push(message);
+    return messages.length === 1 ? promise : undefined;
+  });
+  await sendPatiently(notify, 64 * MIB);
+  assertEquals(messages.length, 1);
+  resolve();
+  assert(await callbacks.flush());
+  assertMatch((messages[1] as Stream).text, /\[\d+ characters of live output left out/);
+  assert(textOf(messages).length < 3 * MIB);
+});
+
+Deno.test("callbacks: a sender that does not wait cannot fill the memory", async () => {
+  const { messages, remote } = recorder();
+  const callbacks = new Callbacks({ log: silentLogger });
+  const notify = callbacks.wrap(remote);
+  for (let i = 0; i < 1000; i++) notify(stream(chunk.repeat(1000)));
+  assert(await callbacks.flush());
+  assert(textOf(messages).length < 40 * MIB);
+  assert(messages.some((message) => (message as Stream).text.includes("left out")));
+});
+
+Deno.test("callbacks: waiting ends when the call does, and when the caller fails", async () => {
+  for (const end of ["close", "fail"]) {
+    const callbacks = new Callbacks({ log: silentLogger });
+    const { promise, reject } = Promise.withResolvers<void>();
+    const notify = callbacks.wrap(() => promise);
+    let wait: void | Promise<void> = undefined;
+    while (wait === undefined) wait = notify(stream(chunk.repeat(1000)));
+    if (end === "close") callbacks.close();
+    else reject(new Error("Session not found"));
+    await wait;
+    assertEquals(notify(stream("more")), undefined);
+    promise.catch(() => {});
+    await callbacks.flush(0);
+  }
+});
+
+Deno.test("callbacks: what a slow caller does not get in time at the end is told at least", async () => {
+  const { messages, remote } = recorder(100);
+  const callbacks = new Callbacks({ log: silentLogger });
+  const notify = callbacks.wrap(remote);
+  for (let i = 0; i < 100; i++) {
+    notify(stream("o"));
+    notify(stream("e", "stderr"));
+  }
+  assertEquals(await callbacks.flush(250), false);
+  const last = messages.at(-1) as Stream;
+  const left = Number(/\[(\d+) characters of live output left out/.exec(last.text)?.[1]);
+  assertEquals(left + messages.length - 1, 200);
 });

@@ -1,5 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { join } from "@std/path";
+import { EnvironmentAdmin } from "../../lib/environments/admin.ts";
 import { WorkerError } from "../../lib/errors.ts";
 import { createLogger, silentLogger } from "../../lib/log.ts";
 import { Switchboard } from "../../lib/interpreter/switchboard.ts";
@@ -198,13 +199,14 @@ Deno.test("whatever arrives is refused with a code or harmless: no fault, no pro
     await using switchboard = await Switchboard.open(directory, silentLogger);
     const before = await tree(directory);
     // Fakes: the test ends where an environment would be built, and no kernel can be asked for.
-    await using worker = new Worker({
-      environments: {
-        acquire: () => {
-          wanted++;
-          return Promise.reject(new WorkerError("environment_cancelled", "Cannot build: a test"));
-        },
+    const environments = {
+      acquire: () => {
+        wanted++;
+        return Promise.reject(new WorkerError("environment_cancelled", "Cannot build: a test"));
       },
+    };
+    await using worker = new Worker({
+      environments,
       kernels: {
         use: () => Promise.reject(new Error("no kernel may be started")),
         [Symbol.asyncDispose]: () => Promise.resolve(),
@@ -216,6 +218,8 @@ Deno.test("whatever arrives is refused with a code or harmless: no fault, no pro
     const fake = fakeServer();
     const methods = workerMethods({
       worker,
+      environments,
+      admin: new EnvironmentAdmin({ directory: join(directory, "cache"), log }),
       rules: { workspace: "ws-1", public: false, authorizedWorkspaces: ["ws-3"] },
       // Nobody listens there: what would be fetched fails.
       serverUrl: "http://127.0.0.1:1",

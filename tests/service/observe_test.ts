@@ -3,6 +3,7 @@ import { WorkerError } from "../../lib/errors.ts";
 import { createLogger, silentLogger } from "../../lib/log.ts";
 import { Metrics, type MetricsSources } from "../../lib/service/metrics.ts";
 import { observeEnvironments, observeMethods } from "../../lib/service/observe.ts";
+import { PrometheusRegistry } from "../../lib/service/prometheus.ts";
 import { startStatusServer } from "../../lib/service/status_server.ts";
 import type { Method } from "../../lib/worker/method.ts";
 import type { Environments } from "../../lib/worker/worker.ts";
@@ -82,7 +83,7 @@ Deno.test("a failed call is logged and counted with its error's code, and stays 
     ["warning", "internal"],
   ]);
   assertEquals(lines()[1].workspace, "ws-b");
-  const text = await metrics.text();
+  const text = metrics.text();
   assertStringIncludes(
     text,
     'hypha_conda_worker_calls_total{method="execute",outcome="queue_full"} 1',
@@ -113,18 +114,18 @@ Deno.test("environments are counted as hits, builds and failures", async () => {
   await environments.acquire(spec, {});
   await environments.acquire(spec, {});
   await assertRejects(() => environments.acquire(spec, {}));
-  const text = await metrics.text();
+  const text = metrics.text();
   for (const outcome of ["hit", "built", "failed"]) {
     assertStringIncludes(text, `hypha_conda_worker_environments_total{outcome="${outcome}"} 1`);
   }
   assertStringIncludes(text, "hypha_conda_worker_environment_build_seconds_count 1");
 });
 
-Deno.test("two workers of one process keep figures of their own", async () => {
+Deno.test("two workers of one process keep figures of their own", () => {
   const [one, other] = [new Metrics(sources()), new Metrics(sources())];
   one.execution("ok");
-  assertStringIncludes(await one.text(), 'executions_total{outcome="ok"} 1');
-  assertEquals((await other.text()).includes('executions_total{outcome="ok"} 1'), false);
+  assertStringIncludes(one.text(), 'executions_total{outcome="ok"} 1');
+  assertEquals(other.text().includes('executions_total{outcome="ok"} 1'), false);
 });
 
 Deno.test("the status server tells health, readiness and figures", async () => {
@@ -172,4 +173,31 @@ Deno.test("a port that is taken is named", async () => {
     Promise.resolve().then(() => startStatusServer({ ...options, port: first.port }))
   );
   assertStringIncludes((error as Error).message, `127.0.0.1:${first.port}`);
+});
+
+Deno.test("figures have Prometheus' text format: escaped labels, cumulative ranges", () => {
+  const registry = new PrometheusRegistry();
+  registry.counter("a_total", "Of\nlines").add({ x: 'q"\\\n' }, 2);
+  const seconds = registry.histogram("b_seconds", "Time", [0.1, 1]);
+  for (const value of [0.05, 0.1, 0.5, 7]) seconds.observe(value);
+  registry.gauge("c", "Now", () => 1.5);
+  assertEquals(
+    registry.text(),
+    [
+      "# HELP a_total Of\\nlines",
+      "# TYPE a_total counter",
+      'a_total{x="q\\"\\\\\\n"} 2',
+      "# HELP b_seconds Time",
+      "# TYPE b_seconds histogram",
+      'b_seconds_bucket{le="0.1"} 2',
+      'b_seconds_bucket{le="1"} 3',
+      'b_seconds_bucket{le="+Inf"} 4',
+      "b_seconds_sum 7.65",
+      "b_seconds_count 4",
+      "# HELP c Now",
+      "# TYPE c gauge",
+      "c 1.5",
+      "",
+    ].join("\n"),
+  );
 });

@@ -154,6 +154,27 @@ Deno.test("a fork server that is killed while no session uses it gives its lease
   await bench.worker.start(bench.request("s"), HOOKS);
 });
 
+Deno.test("a start that meets a fork server which dies at that moment gets another", async () => {
+  await using bench = await Bench.start();
+  for (let i = 0; i < 8; i++) {
+    const old = await bench.worker.start(bench.request(`old-${i}`), HOOKS);
+    const server = (await parentOf(old.pid!))!;
+    const starting = bench.worker.start(bench.request(`new-${i}`), HOOKS);
+    // Another moment of the start each time.
+    for (let turn = 0; turn < i; turn++) await new Promise((resolve) => setTimeout(resolve, 0));
+    Deno.kill(server, "SIGKILL");
+    const session = await starting;
+    // It may have been ready just before.
+    const result = await session.execute({ code: "1" }).catch(() => ({ state_lost: true }));
+    if (result.state_lost) {
+      await until(() => session.state === "dead");
+      await session.restart();
+    }
+    assertEquals(await printed(session, "print(1)"), "1\n");
+    assert(await parentOf(session.pid!) !== server);
+  }
+});
+
 Deno.test("a session that is stopped while it restarts is stopped, and no process is left", async () => {
   await using bench = await Bench.start();
   for (let i = 0; i < 20; i++) {

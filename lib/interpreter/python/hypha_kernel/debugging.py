@@ -66,8 +66,13 @@ def _start(frame: Any, header: Optional[str]) -> None:
 def _debugger() -> Any:
     import pdb
 
-    # An interrupt ends the cell, also while it is debugged: pdb must not put in a handler of its own.
-    return pdb.Pdb(skip=_SKIPPED, nosigint=True)
+    class Debugger(pdb.Pdb):
+        """An interrupt ends the cell, also while it is debugged; pdb itself would ask on."""
+
+        def _cmdloop(self) -> None:
+            self.cmdloop()
+
+    return Debugger(skip=_SKIPPED, nosigint=True)
 
 
 def end_cell() -> None:

@@ -211,8 +211,6 @@ class Isolation:
 
         ``policy`` names the directory of all ``sessions``, the paths this one may write to (``writable``), and
         those that are ``hidden``. Returns what became of it: whether it is ``restricted``, and if not, why.
-
-        Raises ``PermissionError`` when it is ``required`` and cannot be.
         """
         try:
             if policy is not None and self._plan is not None and self._hiding is not None:
@@ -229,8 +227,6 @@ class Isolation:
         finally:
             # Rules could be added to it as long as it is open.
             self._discard()
-        if policy is not None and not self.active and policy["required"]:
-            raise PermissionError(errno.EPERM, "the session cannot be isolated: " + self.reason)
         return {
             "landlock_abi": landlock.ABI,
             "restricted": self.active,
@@ -251,8 +247,8 @@ class Isolation:
             not os.path.lexists(path) or os.access(path, os.R_OK | os.W_OK)
         ):
             error.strerror = (
-                "Permission denied by the session's isolation, which lets it write only in its own "
-                "directory and temporary space"
+                "Permission denied by the session's isolation, which keeps it from the files of others and "
+                "lets it write only in its own directory and in temporary space"
             )
 
 

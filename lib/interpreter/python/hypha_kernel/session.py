@@ -21,6 +21,9 @@ from .process_state import change_environment, flush_c_streams, leave_child, wri
 from .wire import Channel, Header, encode, encode_header
 
 
+_EMPTY = ""
+
+
 class Session:
     """State of one session."""
 
@@ -267,9 +270,11 @@ class Session:
     def _remember(self, value: Any, count: int, namespace: Dict[str, Any]) -> None:
         """``_``, ``__``, ``___``, ``_N`` and ``Out``; names the user has taken stay the user's."""
         names = ("_", "__", "___")
-        owned = [namespace.get(name, old) is old for name, old in zip(names, self._recent)]
+        now = [namespace.get(name, old) for name, old in zip(names, self._recent)]
+        # %reset makes them empty again. No comparison: it would be the values' own.
+        owned = [one is old or one is _EMPTY for one, old in zip(now, self._recent)]
         if not hasattr(builtins, "_") and all(owned):
-            self._recent = [value] + self._recent[:2]
+            self._recent = [value] + now[:2]
             namespace.update(zip(names, self._recent))
         namespace["_%d" % count] = value
         outs = namespace.get("Out")

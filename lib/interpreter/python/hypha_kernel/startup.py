@@ -7,7 +7,7 @@ import signal
 import socket
 import sys
 import time
-from typing import Any, List
+from typing import Any, Dict, List
 
 from . import isolation, limits, overlay, processes
 from .inline_figures import BACKEND_MODULE
@@ -45,7 +45,10 @@ def main(path: str, request: Header, parent: int) -> int:
     # Kept to the end of the process: its closing tells the worker to kill what is left, and a failure of what
     # follows has to be printed before.
     _KEPT.append(control)
-    isolated = isolation.current.enter(request.get("isolation"))
+    policy = request.get("isolation")
+    isolated = isolation.current.enter(policy)
+    if policy is not None and policy["required"] and not isolated["restricted"]:
+        return _refuse(control, isolated)
     change_environment(request["env"])
     overlay.set_up(request.get("overlay"))
     os.environ.setdefault("MPLBACKEND", "module://" + BACKEND_MODULE)
@@ -73,6 +76,14 @@ def main(path: str, request: Header, parent: int) -> int:
     session.soon(overlay.make)
     session.shim.install()
     return session.run(isolated)
+
+
+def _refuse(control: Channel, isolated: Dict[str, Any]) -> int:
+    """Reports that the session must not run, and waits until the worker has ended it."""
+    control.send({"op": "ready", "pid": os.getpid(), "isolation": isolated})
+    while control.sock.recv(4096):
+        pass
+    return 1
 
 
 def _after_fork(parts: List[Any]) -> None:

@@ -102,7 +102,8 @@ class PackageCache:
         if not missing:
             return
         if self._fault("gone"):
-            raise FetchError("download", missing[0], os.path.join(self.folder(missing[0]), missing[0]["fn"]))
+            archive = os.path.join(self.folder(missing[0]), missing[0]["fn"])
+            raise FetchError("download", missing[0], archive, status=404)
         guard = self._guard(missing[0])
         try:
             for record in missing:
@@ -168,7 +169,7 @@ class PackageCache:
                 with urllib.request.urlopen(record["url"], timeout=30) as response, open(part, "wb") as file:
                     shutil.copyfileobj(response, file)
         except OSError as error:
-            raise FetchError("download", record, archive) from error
+            raise FetchError("download", record, archive, status=getattr(error, "code", 0)) from error
         os.rename(part, archive)
 
     def _valid(self, archive: str, record: Record) -> bool:

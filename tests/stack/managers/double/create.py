@@ -51,7 +51,28 @@ class Outcome:
         self.interrupted: Optional[int] = None
 
 
-def read_plan(parsed: Parsed, prefix: str, kind: str) -> Plan:
+def configured(parsed: Parsed, kind: str, root: str) -> Dict[str, List[str]]:
+    """What configuration files and variables add, unless the command line forbids it."""
+    found: Dict[str, List[str]] = {"channels": [], "create_default_packages": []}
+    files = [f"{root}/.condarc", os.path.expanduser("~/.condarc"), os.environ.get("CONDARC", "")]
+    for path in [] if parsed.has("no_rc") else files:
+        if path and os.path.isfile(path):
+            import yaml
+
+            with open(path, encoding="utf-8") as file:
+                document = yaml.safe_load(file) or {}
+            for key, values in found.items():
+                values += document.get(key) or []
+    # --no-rc does not keep this one out.
+    found["channels"] += [name for name in os.environ.get("CONDA_CHANNELS", "").split(",") if name]
+    if parsed.has("override_channels"):
+        found["channels"] = []
+    if kind != "conda" or parsed.has("no_default_packages"):
+        found["create_default_packages"] = []
+    return found
+
+
+def read_plan(parsed: Parsed, prefix: str, kind: str, root: str) -> Plan:
     """Collects specs and channels from arguments and files."""
     specs, explicit, pip, variables = list(parsed.positional), [], [], {}
     channels = [channel_url(channel) for channel in parsed.all("channel")]
@@ -81,6 +102,10 @@ def read_plan(parsed: Parsed, prefix: str, kind: str) -> Plan:
             else:
                 specs.append(dependency)
         variables.update(document.get("variables") or {})
+    if not explicit:
+        more = configured(parsed, kind, root)
+        channels += [channel_url(channel) for channel in more["channels"]]
+        specs += more["create_default_packages"]
     if pip and kind != "conda" and "pip" not in [spec_name(spec) for spec in specs]:
         specs.append("pip")
     # `nodefaults` means no channel at all to mamba; conda takes it for a channel and fails.
@@ -108,7 +133,7 @@ def run(invocation: Invocation, parsed: Parsed, prefix: str, root: str) -> int:
     if not prefix:
         return voice.no_prefix()
     try:
-        plan = read_plan(parsed, prefix, kind)
+        plan = read_plan(parsed, prefix, kind, root)
     except OSError as error:
         return voice.no_file(error)
     if plan.explicit and not knows_sha256(invocation):

@@ -336,7 +336,17 @@ class Mamba:
     def fetch_failed(self, error: FetchError, plan: Any, outcome: Any) -> int:
         """A package that could not be brought."""
         record = error.record
-        if error.kind == "download":
+        if error.kind == "download" and not record["url"].startswith("file://"):
+            status = error.details.get("status", 0)
+            self.complain(
+                f"error    libmamba Failed to download package from {record['url']} (status {status})\n"
+                "    If you see this message repeatedly, the state of your installation might be corrupted,\n"
+                "    in which case running `mamba clean --all` might fix it.\n    \n"
+                "    If you continue to meet this problem, please search or report an issue\n"
+                "    on  mamba's issue tracker: https://github.com/mamba-org/mamba/issues/\n"
+                f"critical libmamba Transfer finalized, status: {status} [{record['url']}] 0 bytes"
+            )
+        elif error.kind == "download":
             path = local_path(record["url"])
             self.complain(
                 f"critical libmamba Download error (37) Couldn't read a file:// file [{record['url']}]\n"
