@@ -107,12 +107,10 @@ export function typeProblem(value: unknown, what: string): string {
   return `${what} is a text`;
 }
 
-/** Whether a URL carries a user name or a password. The user of ssh is none. */
+/** Whether a URL carries a user name or a password. */
 function hasCredentials(url: string): boolean {
-  const match = /^([\w+.-]+):\/\/([^/?#]*)@/.exec(url);
-  const user = match !== null && !(match[2] === "git" && /(?:^|\+)ssh$/i.test(match[1] ?? ""));
   // Servers that fetch from others have a URL within the URL.
-  return user || /:\/\/[^/\s]*:[^/\s]*@/.test(url);
+  return /^[\w+.-]+:\/\/[^/?#]*@/.test(url) || /:\/\/[^/\s]*:[^/\s]*@/.test(url);
 }
 
 /** Throws when the URL of a channel, or of one of its packages, has a token in its path, as conda writes it. */

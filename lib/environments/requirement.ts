@@ -9,7 +9,7 @@ const SCHEMES = [
   "https",
   "http",
   ...["git", "hg", "svn", "bzr"].flatMap((tool) =>
-    ["https", "http", "ssh"].map((way) => `${tool}+${way}`)
+    ["https", "http"].map((way) => `${tool}+${way}`)
   ),
 ];
 /** What pip takes for a file when there is one of that name. */
@@ -17,6 +17,10 @@ const ARCHIVE = /\.(?:whl|zip|tar|t[gblx]z|tlz|tar\.(?:gz|bz2|xz|lz|lzma))(?:\s*
 
 /** Checks a URL as pip reads it. Throws an Error with the reason. */
 function checkUrl(text: string): string {
+  // pip runs as the worker's user: the code of a tenant would come with the operator's identity.
+  if (/^[a-z]+\+ssh:/i.test(text)) {
+    throw new Error("ssh would use the worker's own keys; write git+https:// instead");
+  }
   const url = cleanUrl(text, SCHEMES);
   // What stands behind @ becomes an argument of git, hg or svn.
   if (/@(?:-|%2d)/i.test(url)) {

@@ -77,7 +77,6 @@ Deno.test("pip requirements may be URLs and come from repositories", () => {
   const pip = [
     "six",
     "git+https://example.org/a/b.git@v1#egg=b",
-    "git+ssh://git@example.org/a/b.git",
     "b @ https://example.org/b-1.0-py3-none-any.whl",
     "https://example.org/c-1.0.tar.gz",
     "torch==2.1.0+cpu",
