@@ -59,7 +59,7 @@ export const MANAGER_OPTIONS: readonly Option[] = [
     name: "package-manager",
     type: "text",
     value: "A,B",
-    help: "Package managers to use, the others when one is broken",
+    help: "Package managers, in order of preference",
     default: "mamba,micromamba,conda",
   },
   {

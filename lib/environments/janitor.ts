@@ -14,12 +14,13 @@ import { FileLock } from "./lock.ts";
 import { readPlace } from "./marker.ts";
 import { readMeta } from "./meta.ts";
 import { prunePackages, prunePipCache } from "./packages.ts";
+import { PROBE_PREFIX } from "./probe.ts";
 import type { Trash } from "./trash.ts";
 import { measureCache } from "./usage.ts";
 
 /** What belongs to a place and stays when its environment goes, but for the lock. */
 const COMPANIONS = [".json", ".explicit.txt", ".log"] as const;
-/** Logs of failed builds, and drafts of killed writers, are kept this long, in milliseconds. */
+/** Logs of failed builds, and what killed writers left, are kept this long, in milliseconds. */
 const KEEP_LOGS_MS = 7 * 86_400_000;
 /** Packages that lost their last environment are kept this long, in milliseconds; the next may want them. */
 const KEEP_PACKAGES_MS = 7 * 86_400_000;
@@ -99,8 +100,9 @@ export class Janitor {
     const oldest = this.#now() - KEEP_LOGS_MS;
     const places = new Set(await this.places());
     for await (const entry of Deno.readDir(environments)) {
-      const suffix = [...COMPANIONS, ".tmp"].find((end) => entry.name.endsWith(end));
-      if (suffix === undefined || places.has(entry.name.slice(0, -suffix.length))) continue;
+      const suffix = COMPANIONS.find((end) => entry.name.endsWith(end));
+      const draft = entry.name.endsWith(".tmp") || entry.name.startsWith(PROBE_PREFIX);
+      if (!draft && (!suffix || places.has(entry.name.slice(0, -suffix.length)))) continue;
       const time = await modified(join(environments, entry.name));
       if ((time?.getTime() ?? Infinity) < oldest) await this.#forget(entry.name);
     }

@@ -20,6 +20,8 @@ export class CacheLayout {
   readonly pip: string;
   readonly pipLock: string;
   readonly trash: string;
+  /** Where processes note which environments they use. */
+  readonly users: string;
   /** Directory of the managers' own files; see `runtimeDirectory` of `detectManager`. */
   readonly runtime: string;
 
@@ -36,6 +38,7 @@ export class CacheLayout {
     this.pip = join(directory, "pip");
     this.pipLock = join(directory, "pip.lock");
     this.trash = join(directory, "trash");
+    this.users = join(directory, "users");
     this.runtime = join(directory, "runtime");
     const prefix = this.prefix("0".repeat(16) + "-9");
     const reason = !isAbsolute(directory)

@@ -7,12 +7,15 @@ import { messageOf, WorkerError } from "../errors.ts";
 import { isReadOnly } from "./files.ts";
 import { FileLock } from "./lock.ts";
 
+/** How the names of files begin that locks are tried out with. */
+export const PROBE_PREFIX = ".probe-";
+
 /** Tries out the locks of a directory; says what is wrong with them. */
 export type LockProbe = (directory: string) => Promise<string | undefined>;
 
 /** Tries out the locks of a directory with a file of its own, by two descriptors as two workers would. */
 export async function probeLocks(directory: string): Promise<string | undefined> {
-  const path = join(directory, `.probe-${crypto.randomUUID()}`);
+  const path = join(directory, `${PROBE_PREFIX}${crypto.randomUUID()}`);
   try {
     using reader = await FileLock.try(path, "shared");
     using other = await FileLock.try(path, "shared");

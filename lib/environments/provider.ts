@@ -11,7 +11,7 @@ import type { Janitor } from "./janitor.ts";
 import type { CacheLayout } from "./layout.ts";
 import { FileLock } from "./lock.ts";
 import { readPlace } from "./marker.ts";
-import { ensureSpace, leastFree, MIN_FREE_BYTES } from "./space.ts";
+import { ensureSpace, leastFree } from "./space.ts";
 import type { EnvironmentSpec } from "./spec.ts";
 import type { Trash } from "./trash.ts";
 
@@ -154,7 +154,7 @@ export class Provider {
         if (!hasCode(error, "disk_full")) throw error;
         await trash.settled();
         const { free } = await leastFree(directories);
-        const more = async () => (await leastFree(directories)).free >= free + MIN_FREE_BYTES;
+        const more = async () => (await leastFree(directories)).free >= free + minFreeBytes;
         if (!await reclaim(more)) throw error;
         await build();
       });

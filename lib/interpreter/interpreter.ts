@@ -1,37 +1,29 @@
 /** One session's Python process: runs one cell at a time, interrupts it, and reports its end. */
-import { messageOf, WorkerError } from "../errors.ts";
+import { messageOf } from "../errors.ts";
 import { withinLimit } from "./bundle_limit.ts";
 import { Collector } from "./collector.ts";
 import { deathError, describeExit, Escalation } from "./escalation.ts";
 import type { Exit, ForkedProcess, ForkServer, ProcessUsage } from "./fork_server.ts";
 import { FrameDecoder, FrameWriter, type Header } from "./frames.ts";
 import { Merge, type StreamName } from "./merge.ts";
-import { isolationRequest, isolationState } from "./isolation.ts";
+import { launch, type Launched } from "./launch.ts";
 import type { ExecuteOptions, InterpreterOptions, IsolationState } from "./options.ts";
 import type { Bundle, ExecutionError, ExecutionResult } from "./outputs.ts";
 import { Pressure } from "./pressure.ts";
 import { Questions } from "./questions.ts";
 import { RawText } from "./raw_text.ts";
 import type { Resources } from "./resources.ts";
-import {
-  close,
-  type Connection,
-  firstFrame,
-  remainingText,
-  type Switchboard,
-} from "./switchboard.ts";
+import { close, type Connection, type Switchboard } from "./switchboard.ts";
 import { Utf8Stream } from "./utf8.ts";
 
 /** After the process has ended its last output is awaited this long (milliseconds). */
 const DRAIN_TIME = 1000;
-const START_TIMEOUT = 30_000;
 /** Characters of what a task displays after its cell. */
 const LATE_LIMIT = 1024 * 1024;
 /** Characters of standard error that tell why a process died. */
 const LAST_ERROR = 2000;
 const REMEMBERED_CELLS = 1000;
 const READ_SIZE = 256 * 1024;
-const ROLES = ["control", "stdout", "stderr"] as const;
 
 interface Running {
   readonly cell: string;
@@ -75,21 +67,12 @@ export class Interpreter {
   /** Whether nothing that could print was left behind by the last cell. */
   #quiet = false;
 
-  private constructor(
-    server: ForkServer,
-    id: string,
-    nonce: string,
-    process: ForkedProcess,
-    connections: readonly [Connection, Connection, Connection],
-    decoder: FrameDecoder,
-    ready: Header,
-    options: InterpreterOptions,
-  ) {
-    const [control, stdout, stderr] = connections;
+  private constructor(server: ForkServer, launched: Launched, options: InterpreterOptions) {
+    const { id, nonce, process, control, stdout, stderr, decoder, isolation } = launched;
     this.#server = server;
     this.#id = id;
     this.pid = process.pid;
-    this.isolation = isolationState(options.isolation, ready);
+    this.isolation = isolation;
     this.#control = control.conn;
     this.#writer = new FrameWriter(control.conn);
     this.#questions = new Questions((frame) =>
@@ -118,62 +101,7 @@ export class Interpreter {
     switchboard: Switchboard,
     options: InterpreterOptions,
   ): Promise<Interpreter> {
-    const id = crypto.randomUUID();
-    const token = crypto.randomUUID();
-    const nonce = crypto.randomUUID().replaceAll("-", "");
-    const ended = new AbortController();
-    const giveUp = AbortSignal.any([ended.signal, server.gone, AbortSignal.timeout(START_TIMEOUT)]);
-    const expected = ROLES.map((role) => switchboard.expect(token, role, giveUp));
-    const connections = Promise.all(expected);
-    connections.catch(() => {});
-    let process: ForkedProcess | undefined;
-    try {
-      process = await server.fork(id, {
-        token,
-        nonce,
-        cwd: options.cwd,
-        env: options.env,
-        variables: options.variables ?? {},
-        argv: options.argv ?? [""],
-        limits: options.limits ?? {},
-        ...isolationRequest(options.isolation, server.landlock),
-        ...(options.overlay === undefined ? {} : { overlay: options.overlay }),
-      });
-      process.exited.then((exit) => ended.abort(new Error(`it ended with ${describeExit(exit)}`)));
-      const [control, stdout, stderr] = await connections;
-      const decoder = new FrameDecoder();
-      decoder.push(control!.rest);
-      const ready = await firstFrame(control!.conn, decoder, { signal: giveUp });
-      return new Interpreter(
-        server,
-        id,
-        nonce,
-        process,
-        [control!, stdout!, stderr!],
-        decoder,
-        ready,
-        options,
-      );
-    } catch (error) {
-      ended.abort(new Error("the session could not be started"));
-      if (process !== undefined) await server.signal(id, "SIGKILL");
-      let output = "";
-      for (const [at, one] of (await Promise.allSettled(expected)).entries()) {
-        if (one.status !== "fulfilled") continue;
-        if (ROLES[at] === "stderr") output = await remainingText(one.value);
-        close(one.value.conn);
-      }
-      if (error instanceof WorkerError) throw error;
-      const exit = await process?.exited;
-      const reason = exit === undefined || exit.signal === "SIGKILL"
-        ? messageOf(error)
-        : `it ended with ${describeExit(exit)}`;
-      throw new WorkerError(
-        "interpreter_failed",
-        `Cannot start a Python session: ${reason}${output === "" ? "" : `\n${output}`}`,
-        { cause: error },
-      );
-    }
+    return new Interpreter(server, await launch(server, switchboard, options), options);
   }
 
   /** What the process and everything below it uses now; `undefined` when it has ended. */

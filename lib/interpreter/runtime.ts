@@ -49,6 +49,7 @@ import marks from "./python/hypha_kernel/marks.py" with { type: "text" };
 import streams from "./python/hypha_kernel/streams.py" with { type: "text" };
 import survivors from "./python/hypha_kernel/survivors.py" with { type: "text" };
 import tracebacks from "./python/hypha_kernel/tracebacks.py" with { type: "text" };
+import unawaited from "./python/hypha_kernel/unawaited.py" with { type: "text" };
 import wire from "./python/hypha_kernel/wire.py" with { type: "text" };
 
 /** The files by their path below the directory. */
@@ -101,6 +102,7 @@ export const RUNTIME_FILES: Readonly<Record<string, string>> = {
   "hypha_kernel/streams.py": streams,
   "hypha_kernel/survivors.py": survivors,
   "hypha_kernel/tracebacks.py": tracebacks,
+  "hypha_kernel/unawaited.py": unawaited,
   "hypha_kernel/wire.py": wire,
 };
 

@@ -1,4 +1,9 @@
-/** What both families share: directories, running programs, pip. */
+/**
+ * What both families share: directories, running programs, pip.
+ *
+ * Creates are read as text, not as JSON: with JSON mamba leaves the solver's reasons out, nothing is told before
+ * the end, and neither family keeps to one document. What was made is read from the environment itself.
+ */
 import { dirname, isAbsolute, join } from "@std/path";
 import { ensureDir, exists } from "@std/fs";
 import type {
@@ -23,7 +28,8 @@ import {
   type Variables,
   withoutLoaderVariables,
 } from "./environment_variables.ts";
-import { createError, pipError, redactOutput } from "./errors.ts";
+import { messageOf } from "../errors.ts";
+import { createError, pipError, redactOutput, startError } from "./errors.ts";
 import { CreateProgress } from "./create_progress.ts";
 import { pipProgress, type ProgressStep } from "./progress.ts";
 import { ProgressThrottle } from "./progress_throttle.ts";
@@ -191,7 +197,7 @@ export abstract class CommandManager implements Manager {
     if (argv.some((argument) => argument.includes("\n"))) {
       throw new TypeError("Cannot run the program: an argument has a newline");
     }
-    return this.#settings.spawn(this.command, {
+    const command: Deno.CommandOptions = {
       args: [...this.runArguments(prefix), ...argv],
       clearEnv: true,
       env: withoutLoaderVariables({
@@ -203,7 +209,12 @@ export abstract class CommandManager implements Manager {
       stdout: options.stdout,
       stderr: options.stderr,
       ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
-    });
+    };
+    try {
+      return this.#settings.spawn(this.command, command);
+    } catch (error) {
+      throw startError(this.kind, messageOf(error));
+    }
   }
 
   async #supervise(call: {

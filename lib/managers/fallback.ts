@@ -113,7 +113,16 @@ export class FallbackManager implements Manager {
   }
 
   run(prefix: string, argv: readonly string[], options: RunOptions): Deno.ChildProcess {
-    return this.#serving().run(prefix, argv, options);
+    const first = this.#serving();
+    try {
+      return first.run(prefix, argv, options);
+    } catch (error) {
+      if (remedyOf(error) !== "other") throw error;
+      this.#markBroken(first);
+      const next = this.#serving();
+      if (next === first) throw error;
+      return next.run(prefix, argv, options);
+    }
   }
 
   /** Works with the first manager that is not broken. Throws the error of the first when they all are. */

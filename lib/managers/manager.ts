@@ -153,6 +153,7 @@ export interface Manager extends ManagerIdentity {
    * watches its standard input.
    *
    * @throws TypeError when an argument has a newline, which conda cannot pass on
+   * @throws WorkerError `manager_failed` when the manager cannot be started
    */
   run(prefix: string, argv: readonly string[], options: RunOptions): Deno.ChildProcess;
 }

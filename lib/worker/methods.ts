@@ -267,7 +267,8 @@ function getLogs(context: MethodContext): Method {
   return {
     name: "get_logs",
     description:
-      "Reads a session's log, also while it starts and after it has ended. Returns {items, total, offset, limit}.",
+      "Reads a session's log, also while it starts and after it has ended. Returns {items, total, offset, limit}. " +
+      "What a task put out after the end of its cell has that cell's execution_count.",
     parameters: [
       SESSION_ID,
       {

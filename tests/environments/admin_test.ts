@@ -60,8 +60,17 @@ Deno.test("what is being built and what is broken is told apart", async () => {
   assertEquals([broken?.key, broken?.state], ["0123456789abcdef", "broken"]);
   assertEquals(broken?.reason, "its build was not finished");
   assertEquals(more, []);
+  // Left by killed writers long ago, and a moment ago.
+  const names = [".probe-1", "0123456789abcdef.json.1.tmp", "fedcba9876543210.log"];
+  for (const name of names) await Deno.writeTextFile(join(layout.environments, name), "");
+  await Deno.writeTextFile(join(layout.environments, "1111111111111111.log"), "");
+  const long = new Date(Date.now() - 8 * 86_400_000);
+  for (const name of names) await Deno.utime(join(layout.environments, name), long, long);
   await cache.store.recover();
   assertEquals(await admin.list(), []);
+  const left = await cache.list(layout.environments);
+  assertEquals(left.filter((name) => names.includes(name)), []);
+  assert(left.includes("1111111111111111.log"));
   assert(await exists(join(layout.environments, "lost+found")));
 });
 

@@ -190,3 +190,47 @@ Deno.test("a build that fills the disk is tried again only after something was r
   assertEquals(error.code, "disk_full");
   assertEquals(await cache.double.calls("create"), 1);
 });
+
+Deno.test("when the disk fills in the course of a build, what is not in use makes room for it", async () => {
+  await using cache = await Cache.make("mamba", {}, { minFreeBytes: 2 ** 20 });
+  const directory = cache.double.cache;
+  await Deno.mkdir(directory, { recursive: true });
+  const run = (command: string, ...args: string[]) => new Deno.Command(command, { args }).output();
+  if (!(await run("mount", "-t", "tmpfs", "-o", "size=64m", "none", directory)).success) {
+    console.log("SKIPPED: no small disk can be mounted here");
+    return;
+  }
+  try {
+    const { layout } = cache.store;
+    const unused = await cache.build("toy-data");
+    const used = await cache.store.acquire(spec("toy-a"));
+    await cache.idle(unused);
+    await Deno.mkdir(join(layout.prefix(unused), "share"), { recursive: true });
+    const big = await Deno.open(join(layout.prefix(unused), "share", "big"), {
+      write: true,
+      create: true,
+    });
+    // What is left is enough to begin.
+    const block = new Uint8Array(2 ** 19);
+    while ((await freeBytes(directory))! > 2 * 2 ** 20) await big.write(block);
+    big.close();
+    const creates = await cache.double.calls("create");
+    {
+      await using lease = await cache.store.acquire(spec("pip", "toy-slow"));
+      assertEquals(lease.cached, false);
+      assertEquals(await cache.double.calls("create"), creates + 2);
+      assertEquals(await cache.environments(), [used.key, lease.key].sort());
+    }
+    await used.release();
+    // What is in use stays, and the failure is named.
+    const two = await cache.store.acquire(spec("toy-a"));
+    await cache.double.setFaults({ disk_full_after_links: 1 });
+    const error = await assertRejects(() => cache.store.acquire(spec("toy-data")), WorkerError);
+    assertEquals(error.code, "disk_full", error.message);
+    assert(await exists(join(two.prefix, ".ready")));
+    await two.release();
+    await cache.store.close();
+  } finally {
+    await run("umount", "-l", directory);
+  }
+});

@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import type { LiveOutput } from "../../lib/interpreter/outputs.ts";
 import { orderOf, suite, textOf, until, valueOf } from "./harness.ts";
 
@@ -182,6 +182,61 @@ await suite("output", {
     assert(text === textOf(result, "stdout"));
     assertEquals(result.outputs.length, 1);
     assert(live.length > 1 && live.length < 2000);
+  },
+  "a coroutine that nobody awaits is reported at the line that dropped it": async (session) => {
+    await session.execute("async def f(): pass");
+    for (const [code, line] of [["1\nf();", 2], ["x = 1\nf()\nx", 2], ["f()\n1", 1]] as const) {
+      const result = await session.execute(code, { filename: `<test ${code.length}>` });
+      const place =
+        `<test ${code.length}>:${line}: RuntimeWarning: coroutine 'f' was never awaited`;
+      assertStringIncludes(textOf(result, "stderr"), place);
+    }
+    const inside = await session.execute("def g():\n    f()\n    return 1\ng()");
+    assertMatch(textOf(inside, "stderr"), /^<cell \d+>:2: RuntimeWarning/);
+  },
+  "a value that nobody keeps ends within its cell": async (session) => {
+    await session.execute("class A:\n    def __del__(self): print('gone')");
+    assertEquals(textOf(await session.execute("A();"), "stdout"), "gone\n");
+  },
+  "what a cell leaves behind prints into the log, and the next cell's output is its own": async (
+    _,
+    kernel,
+  ) => {
+    let late = "";
+    const session = await kernel.session({ onBackground: (_name, text) => late += text });
+    const leave = {
+      thread: "import threading, time\n" +
+        "threading.Thread(target=lambda: (time.sleep(0.02), print('late'))).start()",
+      child: "import subprocess\nsubprocess.Popen(['sh', '-c', 'sleep 0.02; echo late']);",
+      daemon: "import os\nos.system('(sleep 0.02; echo late) &');",
+      task: "import asyncio\nasync def f():\n    await asyncio.sleep(0.02); print('late')\n" +
+        "t = asyncio.ensure_future(f());",
+      callback: "asyncio.get_running_loop().call_later(0.02, os.write, 1, b'late\\n');",
+    };
+    for (const [name, code] of Object.entries(leave)) {
+      late = "";
+      await session.execute(code);
+      await until(() => late.includes("late\n"));
+      assertEquals(textOf(await session.execute("print('own')"), "stdout"), "own\n", name);
+      assertEquals(late, "late\n", name);
+    }
+    await session.kill();
+  },
+  "a cell prints as fast as to a file, and all of it arrives": async (session) => {
+    const code = "for i in range(300000): print('line', i)";
+    const result = await session.execute(code);
+    const lines = textOf(result, "stdout").split("\n");
+    assertEquals(lines.length, 300001);
+    assert(lines.every((line, i) => i === 300000 ? line === "" : line === `line ${i}`));
+    // The same when writing is kept under another name, and with an interrupt in between.
+    const stopped = await session.execute(
+      "import sys\nw = sys.stdout.write\ni = 0\nwhile True:\n    w('%d\\n' % i); i += 1",
+      { timeout: 300, outputLimit: 1e9 },
+    );
+    const seen = textOf(stopped, "stdout").trimEnd().split("\n");
+    assert(seen.every((line, i) => line === String(i)));
+    const next = Number(await valueOf(session, "i"));
+    assert(next === seen.length || next === seen.length - 1, `${next} of ${seen.length}`);
   },
   "lines of threads that print at once are complete": async (session) => {
     const code = "import threading\ndef work(n):\n    for i in range(500):\n" +

@@ -88,6 +88,45 @@ await suite("tasks", {
     assertEquals(await valueOf(session, "await asyncio.sleep(0.01)\n1"), "1");
     assertEquals(await valueOf(session, "2"), "2");
   },
+  "a server that a cell starts serves later cells, threads and programs": async (_, kernel) => {
+    const background: string[] = [];
+    const session = await kernel.session({
+      onBackground: (_, text, cell) => background.push(`${cell}:${text}`),
+    });
+    await session.execute(
+      "import asyncio\nasync def handle(reader, writer):\n    data = await reader.readline()\n" +
+        "    print('served', data)\n    writer.write(data.upper())\n    await writer.drain()\n" +
+        "    writer.close()\nserver = await asyncio.start_server(handle, '127.0.0.1', 0)\n" +
+        "port = server.sockets[0].getsockname()[1]",
+    );
+    const asked = "reader, writer = await asyncio.open_connection('127.0.0.1', port)\n" +
+      "writer.write(b'one\\n')\nanswer = await reader.read()\nwriter.close()\nanswer";
+    assertEquals(await valueOf(session, asked), "b'ONE\\n'");
+    // A program that asks while no cell runs.
+    const program =
+      'import subprocess, sys\ncode = "import socket, sys; s = socket.create_connection(' +
+      "('127.0.0.1', int(sys.argv[1]))); s.sendall(b'two\\\\n'); print(s.recv(9))\"\n" +
+      "child = subprocess.Popen([sys.executable, '-c', code, str(port)], stdout=subprocess.PIPE)";
+    assertEquals((await session.execute(program)).error, undefined);
+    await until(() => background.join("").includes("two"));
+    assertEquals(await valueOf(session, "child.communicate()[0]"), "b\"b'TWO\\\\n'\\n\"");
+    assertEquals(new Set(background.map((text) => text.split(":")[0])), new Set(["1"]));
+    await session.kill();
+  },
+  "async generators and comprehensions go on over cells": async (session) => {
+    await session.execute(
+      "import asyncio\nasync def count(n):\n    try:\n        for i in range(n):\n            yield i\n" +
+        "            await asyncio.sleep(0)\n    finally:\n        print('closed')\ng = count(9)",
+    );
+    assertEquals(await valueOf(session, "await g.__anext__(), await g.asend(None)"), "(0, 1)");
+    const rest = "found = []\nasync for i in g:\n    found.append(i)\n    if i == 4: break\nfound";
+    assertEquals(await valueOf(session, rest), "[2, 3, 4]");
+    assertEquals(textOf(await session.execute("await g.aclose()"), "stdout"), "closed\n");
+    assertEquals(
+      await valueOf(session, "{i: i * i async for i in count(3)}"),
+      "{0: 0, 1: 1, 2: 4}",
+    );
+  },
   "programs can be awaited": async (session) => {
     const code = "import asyncio\np = await asyncio.create_subprocess_exec('echo', 'hi', " +
       "stdout=asyncio.subprocess.PIPE)\nout, _e = await p.communicate()\nout, p.returncode";

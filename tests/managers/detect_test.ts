@@ -78,6 +78,11 @@ Deno.test("a manager that does not work is passed over", async () => {
   try {
     await program(directory, "mamba", "echo 2.8.1; exit 3");
     await program(directory, "micromamba", "echo no such thing");
+    assertEquals(
+      (await assertRejects(() => detect(directory), WorkerError)).code,
+      "manager_not_found",
+    );
+    await Deno.writeTextFile(join(directory, "micromamba"), "#!/nonexistent/python\n");
     await program(directory, "conda", "echo conda 26.7.1");
     assertEquals((await detect(directory)).kind, "conda");
   } finally {

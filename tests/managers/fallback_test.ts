@@ -1,5 +1,11 @@
 /** What happens when a manager is broken and there are others. */
-import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertRejects,
+  assertStringIncludes,
+  assertThrows,
+} from "@std/assert";
 import { join } from "@std/path";
 import { WorkerError } from "../../lib/errors.ts";
 import type { Logger } from "../../lib/log.ts";
@@ -144,6 +150,10 @@ Deno.test("a manager whose program is gone is a broken one", async () => {
   await Deno.remove(join(pair.mamba.bin, "mamba"));
   const request = pair.mamba.request("toy-data");
   assertEquals((await manager.create(request)).kind, "conda");
+  const options = { stdin: "null", stdout: "piped", stderr: "null" } as const;
+  const child = manager.run(request.prefix, ["sh", "-c", "echo up"], options);
+  assertEquals(await new Response(child.stdout).text(), "up\n");
+  assertEquals((await child.status).code, 0);
   await using alone = await Double.install("mamba");
   const only = await alone.detect();
   await Deno.remove(join(alone.bin, "mamba"));
@@ -153,6 +163,11 @@ Deno.test("a manager whose program is gone is a broken one", async () => {
   );
   assertEquals(error.code, "manager_failed");
   assertStringIncludes(error.message, "Cannot start mamba");
+  assertThrows(
+    () => only.run("/nonexistent", ["sh"], options),
+    WorkerError,
+    "Cannot start mamba",
+  );
 });
 
 Deno.test("two who need the next manager at the same time both get it", async () => {

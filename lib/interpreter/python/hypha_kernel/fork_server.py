@@ -133,6 +133,8 @@ class ForkServer:
         except BaseException:
             # There may be no session channel yet: the fork server's own standard error goes to the worker's log.
             traceback.print_exc()
+            # Before Python 3.9 it is held back when nobody sits at a terminal.
+            sys.stderr.flush()
         finally:
             os._exit(code)
 

@@ -215,6 +215,8 @@ class Session:
                     has_result, value = await cells.run(compiled, namespace)
                     if has_result and not silent:
                         result = self._result(value, count, namespace, store)
+                    # What nobody keeps goes away here: its last words belong to the cell.
+                    value = None
                 finally:
                     self.shim.end_cell()
             finally:
