@@ -11,7 +11,8 @@ export class Pressure {
 
   /** Takes what a receiver answered to some output: a promise that resolves when it wants more, or nothing. */
   add(answer: void | Promise<void>): void {
-    if (answer === undefined || this.#ended || answer === this.#waiting) return;
+    // Receivers may return anything where nothing is expected.
+    if (!(answer instanceof Promise) || this.#ended || answer === this.#waiting) return;
     this.#waiting = answer;
     const over = () => {
       if (this.#waiting === answer) this.#waiting = undefined;

@@ -114,6 +114,7 @@ export abstract class CommandManager implements Manager {
     await using progress = new CreateProgress({
       advance: (state, line) => this.advance(state, line),
       packageCache,
+      explicit: explicit.length > 0,
       onProgress: request.onProgress,
     });
     await progress.ready();

@@ -13,6 +13,8 @@ export interface CreateProgressOptions {
   readonly advance: (state: ProgressState, line: string) => ProgressStep;
   /** Absolute path. */
   readonly packageCache: string;
+  /** Whether packages come from a lock file. */
+  readonly explicit: boolean;
   readonly onProgress: ProgressSink | undefined;
 }
 
@@ -20,7 +22,7 @@ export interface CreateProgressOptions {
 export class CreateProgress implements AsyncDisposable {
   readonly #options: CreateProgressOptions;
   readonly #throttle: ProgressThrottle;
-  #state: ProgressState = INITIAL_PROGRESS;
+  #state: ProgressState;
   #meter: Promise<DownloadMeter> | undefined;
   #timer: ReturnType<typeof setInterval> | undefined;
   #looking: Promise<void> | undefined;
@@ -28,6 +30,7 @@ export class CreateProgress implements AsyncDisposable {
   /** Begins before the manager starts. */
   constructor(options: CreateProgressOptions) {
     this.#options = options;
+    this.#state = { ...INITIAL_PROGRESS, explicit: options.explicit };
     this.#throttle = new ProgressThrottle(options.onProgress);
     if (options.onProgress !== undefined) this.#meter = DownloadMeter.begin(options.packageCache);
   }

@@ -169,8 +169,10 @@ function find(rows: readonly Row[], execution: Execution): Failure | undefined {
 /** What was the matter with the program itself, whatever it was to do. */
 function failureOfProgram(execution: Execution): Failure | undefined {
   if (execution.stalled) return { code: "environment_stalled", remedy: "restart" };
-  if (execution.started === false) return { code: "manager_failed", remedy: "other" };
-  return undefined;
+  if (execution.started !== false) return undefined;
+  // A full disk stops every manager, before its first word too.
+  const known = find(MANAGER_FAILURES, execution);
+  return known?.code === "disk_full" ? known : { code: "manager_failed", remedy: "other" };
 }
 
 /** What the failure of a create is. */

@@ -17,6 +17,8 @@ export interface ProgressState {
   readonly linked: number;
   /** Bytes to be fetched; `undefined` as long as that is unknown. */
   readonly bytes?: number;
+  /** Whether packages come from a lock file: nothing is solved then, and sizes are given as nothing. */
+  readonly explicit?: boolean;
 }
 
 /** Before the first line. */
@@ -73,6 +75,9 @@ function readPlan(state: ProgressState, text: string): ProgressStep | undefined 
   if (install !== null) return { state: { ...state, total: Number(install[1]) } };
   const download = /^Total download: (.+)$/.exec(text);
   if (download === null) return undefined;
+  if (state.explicit) {
+    return step(state, { phase: "download" }, `Downloading packages: ${packages(state.total)}`);
+  }
   const bytes = parseSize(download[1]!, 1000);
   const size = bytes === 0 ? "all in the package cache" : download[1];
   return step(
@@ -89,7 +94,8 @@ export function advanceLibmamba(state: ProgressState, line: string): ProgressSte
     state.phase === "start" &&
     /^(?:Using Flat Repodata|Using Shard|Resolving Environment|Transaction$)/.test(text)
   ) {
-    return step(state, { phase: "solve" }, "Solving environment");
+    const message = state.explicit ? "Reading the lock file" : "Solving environment";
+    return step(state, { phase: "solve" }, message);
   }
   const plan = readPlan(state, text);
   if (plan !== undefined) return plan;

@@ -63,14 +63,14 @@ await suite("display", {
     const live: LiveOutput[] = [];
     const code = "h = display('a', display_id=True)\nprint('between')\nh.update('b')\n" +
       "display('c', display_id='mine')\nupdate_display('d', display_id='mine')\ntype(h).__name__";
-    const result = await session.execute(code, { onOutput: (output) => live.push(output) });
+    const result = await session.execute(code, { onOutput: (output) => void live.push(output) });
     assertEquals(dataOf(result), [
       { "text/plain": "'b'" },
       { "text/plain": "'d'" },
       { "text/plain": "'DisplayHandle'" },
     ]);
     assertEquals(live.filter((output) => output.type === "update_display_data").length, 2);
-    const later = await session.execute("h.update('e')", { onOutput: (o) => live.push(o) });
+    const later = await session.execute("h.update('e')", { onOutput: (o) => void live.push(o) });
     assertEquals(later.outputs, []);
     assertEquals(live.at(-1)?.type, "update_display_data");
   },

@@ -140,7 +140,7 @@ await suite("habits", {
     assertEquals(await valueOf(session, own), "[1]");
     let started = false;
     const running = session.execute("print(1, flush=True)\nwhile True: pass", {
-      onOutput: () => started = true,
+      onOutput: () => void (started = true),
     });
     await until(() => started);
     await session.interrupt();
@@ -174,7 +174,7 @@ await suite("habits", {
     const interrupted =
       "class B:\n    def _repr_html_(self):\n        print('in', flush=True)\n        while True: pass\nB()";
     let started = false;
-    const running = session.execute(interrupted, { onOutput: () => started = true });
+    const running = session.execute(interrupted, { onOutput: () => void (started = true) });
     await until(() => started);
     await session.interrupt();
     const { error } = await running;

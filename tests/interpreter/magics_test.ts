@@ -18,7 +18,7 @@ async function printed(session: Interpreter, code: string): Promise<string> {
 /** Runs a cell that never ends by itself, and interrupts it when it has printed something. */
 async function interruptOnceStarted(session: Interpreter, code: string): Promise<ExecutionResult> {
   let started = false;
-  const running = session.execute(code, { onOutput: () => started = true });
+  const running = session.execute(code, { onOutput: () => void (started = true) });
   await until(() => started);
   await session.interrupt();
   return await running;
@@ -36,7 +36,7 @@ await suite("shell escapes", {
   "output comes while the command runs": async (session) => {
     let seen = "";
     const running = session.execute("!echo first; while [ ! -e go ]; do sleep 0.01; done", {
-      onOutput: (output) => seen += output.type === "stream" ? output.text : "",
+      onOutput: (output) => void (seen += output.type === "stream" ? output.text : ""),
     });
     await until(() => seen === "first\n");
     await session.interrupt();

@@ -225,7 +225,7 @@ const tests: Record<string, SessionTest> = {
     assertEquals(await valueOf(session, "await f()"), "5");
     let started = false;
     const waiting = session.execute("print(1, flush=True)\nasyncio.run(asyncio.sleep(1000))", {
-      onOutput: () => started = true,
+      onOutput: () => void (started = true),
     });
     await until(() => started);
     await session.interrupt();

@@ -121,6 +121,16 @@ Deno.test("a failure without any words names the exit code, or the signal", () =
   assertEquals([crashed.code, remedyOf(crashed)], ["manager_failed", "other"]);
 });
 
+Deno.test("a manager that does not start the program is broken, unless the disk is full", () => {
+  const words = "sh: 20: cannot create /calls/1/started: ";
+  for (const make of [createError, pipError]) {
+    const broken = make("mamba", { ...ended(1, `${words}Bad file descriptor`), started: false });
+    assertEquals([broken.code, remedyOf(broken)], ["manager_failed", "other"]);
+    const full = make("mamba", { ...ended(2, `${words}No space left on device`), started: false });
+    assertEquals([full.code, remedyOf(full)], ["disk_full", undefined]);
+  }
+});
+
 Deno.test("success with nothing made is a failure that another manager may not have", () => {
   const error = createError("mamba", ended(0, "warning  libmamba something", "CondaError"));
   assertEquals([error.code, remedyOf(error)], ["environment_failed", "other"]);

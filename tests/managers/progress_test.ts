@@ -13,9 +13,10 @@ import { transcript } from "./transcript.ts";
 async function news(
   name: string,
   advance: (state: ProgressState, line: string) => ProgressStep,
+  explicit = false,
 ): Promise<string[]> {
   const told: string[] = [];
-  let state = INITIAL_PROGRESS;
+  let state: ProgressState = { ...INITIAL_PROGRESS, explicit };
   for (const line of (await transcript(name)).stdout) {
     const step = advance(state, line);
     state = step.state;
@@ -61,6 +62,14 @@ Deno.test("conda tells the phases", async () => {
 Deno.test("packages that are all in the package cache are not downloaded", async () => {
   const told = await news("mamba-2.8.1/lock-contention", advanceLibmamba);
   assertEquals(told[1], "download Downloading packages: 3 packages, all in the package cache");
+});
+
+Deno.test("of a lock file it is not said that it is solved, or cached", async () => {
+  const told = await news("mamba-2.8.1/create-explicit", advanceLibmamba, true);
+  assertEquals(told.slice(0, 2), [
+    "solve Reading the lock file",
+    "download Downloading packages: 3 packages",
+  ]);
 });
 
 Deno.test("a failed solve ends without progress beyond solving", async () => {

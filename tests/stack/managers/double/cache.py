@@ -1,5 +1,6 @@
 """The package cache: archives fetched, verified and unpacked, laid out as each program does."""
 
+import errno
 import fcntl
 import hashlib
 import os
@@ -169,6 +170,8 @@ class PackageCache:
                 with urllib.request.urlopen(record["url"], timeout=30) as response, open(part, "wb") as file:
                     shutil.copyfileobj(response, file)
         except OSError as error:
+            if error.errno == errno.ENOSPC:
+                raise
             raise FetchError("download", record, archive, status=getattr(error, "code", 0)) from error
         os.rename(part, archive)
 

@@ -1,0 +1,245 @@
+/**
+ * Environments: how fast one is found, what building one costs beside the bare command of the package manager, and
+ * whether many who want one at once build it once. Prints a table with the targets and writes all numbers to
+ * `bench/results/environments.json`. See README.md.
+ */
+import { dirname, fromFileUrl, join } from "@std/path";
+import { ensureDir } from "@std/fs";
+import { EnvironmentStore } from "../lib/environments/store.ts";
+import { silentLogger } from "../lib/log.ts";
+import { type ManagerKind, spawnCommand } from "../lib/managers/manager.ts";
+import { Cache, spec } from "../tests/environments/support.ts";
+import { CHANNEL, Double, KINDS, until } from "../tests/managers/double.ts";
+
+/** A row of the table. */
+interface Row {
+  readonly what: string;
+  readonly measured: string;
+  readonly target: string;
+  readonly met: boolean;
+}
+
+/** What is installed to compare with the bare command: what many apps ask for. */
+const PACKAGES = ["numpy", "pandas", "matplotlib"];
+/** Pairs of builds, one of the bare command and one of the store, in turns. */
+const PAIRS = Number(Deno.env.get("PAIRS") ?? 7);
+const HITS = 2000;
+
+/** All values, by name. */
+const values: Record<string, number[]> = {};
+
+/** The value below which a share of all values lies. */
+function quantile(all: readonly number[], share: number): number {
+  const sorted = all.toSorted((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))]!;
+}
+
+async function timed(action: () => Promise<unknown>): Promise<number> {
+  const started = performance.now();
+  await action();
+  return performance.now() - started;
+}
+
+/** Finding an environment that is there, with nobody and with somebody else using it. */
+async function hits(): Promise<Row[]> {
+  await using cache = await Cache.make("mamba");
+  await cache.build("numpy");
+  let spawned = 0;
+  const manager = await cache.double.detect({
+    spawn: (command, options) => {
+      spawned++;
+      return spawnCommand(command, options);
+    },
+  });
+  const rows: Row[] = [];
+  const store = new EnvironmentStore({ directory: cache.double.cache, manager, log: silentLogger });
+  const wanted = spec("numpy");
+  await (await store.acquire(wanted)).release();
+  const [calls, before] = [await cache.double.calls(), spawned];
+  const measure = async (what: string, name: string) => {
+    const all: number[] = values[name] = [];
+    for (let i = 0; i < HITS; i++) {
+      let lease;
+      all.push(await timed(async () => lease = await store.acquire(wanted)));
+      await lease!.release();
+    }
+    const [p50, p95, p99] = [0.5, 0.95, 0.99].map((share) => quantile(all, share).toFixed(2));
+    rows.push({
+      what: `${what}, p50 / p95 / p99`,
+      measured: `${p50} / ${p95} / ${p99} ms`,
+      target: "p95 <= 2 ms",
+      met: quantile(all, 0.95) <= 2,
+    });
+  };
+  await measure("cache hit, the only user", "hit_ms");
+  {
+    await using _other = await store.acquire(wanted);
+    await measure("cache hit, one user of many", "hit_shared_ms");
+  }
+  const started = (await cache.double.calls()) - calls + (spawned - before);
+  rows.push({
+    what: `processes started by ${2 * HITS} hits`,
+    measured: `${started}`,
+    target: "0",
+    met: started === 0,
+  });
+  await store.close();
+  return rows;
+}
+
+/** Building with the store beside the bare command, in turns, each with a package cache that is filled. */
+async function misses(kind: ManagerKind): Promise<Row> {
+  await using cache = await Cache.make(kind, {}, { limits: {} });
+  const bare: number[] = values[`${kind}_bare_ms`] = [];
+  const ours: number[] = values[`${kind}_store_ms`] = [];
+  for (let pair = -1; pair < PAIRS; pair++) {
+    const turns = [
+      async () => await timed(() => bareCreate(cache.double, kind)),
+      async () => {
+        let lease;
+        const time = await timed(async () => {
+          lease = await cache.store.acquire(spec("python", ...PACKAGES));
+        });
+        await lease!.release();
+        // What goes on behind a build must not disturb what is measured next.
+        await until(
+          async () => (await cache.store.admin.get(lease!.key)).bytes !== undefined,
+          "the modules are compiled",
+          120_000,
+        );
+        await cache.idle(lease!.key);
+        await cache.store.admin.remove(lease!.key);
+        await cache.store.admin.close();
+        return time;
+      },
+    ];
+    // Neither is always the first.
+    const order = pair % 2 === 0 ? [0, 1] : [1, 0];
+    for (const index of order) {
+      const time = await turns[index]!();
+      // The first pair fills the package caches.
+      if (pair >= 0) (index === 0 ? bare : ours).push(time);
+    }
+  }
+  const [theirs, mine] = [quantile(bare, 0.5), quantile(ours, 0.5)];
+  return {
+    what: `build beside bare ${kind} create, medians of ${PAIRS}`,
+    measured: `${mine.toFixed(0)} / ${theirs.toFixed(0)} ms = ${(mine / theirs).toFixed(3)}x`,
+    target: "<= 1.05x",
+    met: mine / theirs <= 1.05,
+  };
+}
+
+/** The command a person would type, with the program the store uses. */
+async function bareCreate(double: Double, kind: ManagerKind): Promise<void> {
+  const prefix = join(double.directory, "bare");
+  const specs = ["python=3.11", "python", ...PACKAGES];
+  const { success, stdout, stderr } = await new Deno.Command(join(double.bin, kind), {
+    args: ["create", "-y", "-p", prefix, "--override-channels", "-c", CHANNEL, ...specs],
+    env: { ...double.env, CONDA_PKGS_DIRS: join(double.directory, "bare-pkgs") },
+    clearEnv: true,
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  }).output();
+  if (!success) {
+    const text = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes)).join("\n");
+    throw new Error(`Cannot run ${kind}: ${text}`);
+  }
+  await Deno.remove(prefix, { recursive: true });
+}
+
+/** Twenty who want the same, in one process and in four. */
+async function equalStarts(): Promise<Row[]> {
+  const rows: Row[] = [];
+  const note = (where: string, builds: number, ready: number, ms: number) => {
+    values[`twenty_${where.replaceAll(" ", "_")}_ms`] = [ms];
+    rows.push({
+      what: `20 equal starts at once in ${where}`,
+      measured: `${builds} build, ${ready} ready after ${ms.toFixed(0)} ms`,
+      target: "1 build, 20 ready",
+      met: builds === 1 && ready === 20,
+    });
+  };
+  {
+    await using cache = await Cache.make("mamba");
+    let ready = 0;
+    const ms = await timed(() =>
+      Promise.all(Array.from({ length: 20 }, async () => {
+        const lease = await cache.store.acquire(spec("numpy"));
+        ready++;
+        await lease.release();
+      }))
+    );
+    note("one process", await cache.double.calls("create"), ready, ms);
+  }
+  await using cache = await Cache.make("mamba");
+  const manifest = { dependencies: ["python=3.11", "numpy"] };
+  const started = performance.now();
+  const workers = Array.from({ length: 4 }, () => cache.worker(...Array(5).fill(manifest)));
+  const answers = (kind: string) =>
+    workers.flatMap((worker) => worker.lines).filter((line) => line.startsWith(`{"${kind}"`));
+  const all = () => answers("lease").length + answers("error").length === 20;
+  await until(all, "twenty answers", 120_000);
+  const ms = performance.now() - started;
+  for (const worker of workers) await worker.end();
+  const keys = new Set(answers("lease").map((line) => JSON.parse(line).lease));
+  if (keys.size !== 1) throw new Error(`There are ${keys.size} environments`);
+  note("four processes", await cache.double.calls("create"), answers("lease").length, ms);
+  return rows;
+}
+
+/** Eight who want different things. */
+async function differentStarts(): Promise<Row> {
+  await using cache = await Cache.make("conda");
+  const specs = [
+    spec(),
+    spec("toy-a"),
+    spec("toy-a=1"),
+    spec("toy-b"),
+    spec("toy-data"),
+    spec("toy-script"),
+    spec("toy-activate"),
+    spec("numpy"),
+  ];
+  const started = performance.now();
+  const ended = await Promise.allSettled(specs.map((one) => cache.store.acquire(one)));
+  const ms = values.eight_ms = [performance.now() - started];
+  const leases = ended.flatMap((one) => one.status === "fulfilled" ? [one.value] : []);
+  for (const lease of leases) await lease.release();
+  return {
+    what: "8 different environments at once, conda",
+    measured: `${leases.length} ready after ${ms[0]!.toFixed(0)} ms`,
+    target: "8 ready",
+    met: new Set(leases.map((lease) => lease.key)).size === 8,
+  };
+}
+
+function table(rows: readonly Row[]): string {
+  const cells = [
+    ["", "measured", "target", ""],
+    ...rows.map(({ what, measured, target, met }) => [
+      what,
+      measured,
+      target,
+      met ? "met" : "MISSED",
+    ]),
+  ];
+  const widths = cells[0]!.map((_, column) => Math.max(...cells.map((row) => row[column]!.length)));
+  return cells.map((row) => row.map((cell, at) => cell.padEnd(widths[at]!)).join("  ").trimEnd())
+    .join("\n");
+}
+
+if (import.meta.main) {
+  const rows: Row[] = [];
+  rows.push(...await hits());
+  for (const kind of KINDS) rows.push(await misses(kind));
+  rows.push(...await equalStarts());
+  rows.push(await differentStarts());
+  console.log(table(rows));
+  const results = join(dirname(fromFileUrl(import.meta.url)), "results");
+  await ensureDir(results);
+  const cpus = navigator.hardwareConcurrency;
+  const report = { date: new Date().toISOString(), cpus, load: Deno.loadavg(), rows, values };
+  await Deno.writeTextFile(join(results, "environments.json"), JSON.stringify(report));
+}
