@@ -113,16 +113,23 @@ def main():
     result["memory_per_session_mb"] = [pss(one.manager.provisioner.pid) for one in starts]
     while starts:
         starts.pop().close()
-    for _ in range(20):
+    for _ in range(50):
         session.execute("1+1")
-    result["round_trip_ms"] = times(500, lambda: session.execute("1+1"))
-    result["first_print_ms"] = [first_print(session) for _ in range(8)]
+    result["round_trip_ms"] = times(1000, lambda: session.execute("1+1"))
+    result["executes_per_s"] = [1000 / (sum(result["round_trip_ms"]) / 1000)]
+    result["first_print_ms"] = [first_print(session) for _ in range(20)]
     result["prints_mb_s"] = [
-        throughput(session, "for i in range(50000): print('x' * 99)", 5000000) for _ in range(2)
+        throughput(session, "for i in range(50000): print('x' * 99)", 5000000) for _ in range(3)
     ]
-    code = "import os\nb = b'y' * (1 << 20)\nfor i in range(20): os.write(1, b)"
-    result["os_write_mb_s"] = [throughput(session, code, 20 << 20) for _ in range(2)]
-    result["interrupt_loop_ms"] = [interrupt(session, "while True: pass") for _ in range(10)]
+    code = "import os\nb = b'y' * (1 << 20)\nfor i in range(20): _ = os.write(1, b)"
+    result["os_write_mb_s"] = [throughput(session, code, 20 << 20) for _ in range(3)]
+    code = "import subprocess\nsubprocess.run(['head', '-c', '20000000', '/dev/zero']);"
+    result["child_mb_s"] = [throughput(session, code, 20000000) for _ in range(3)]
+    result["interrupt_loop_ms"] = [interrupt(session, "while True: pass") for _ in range(20)]
+    sleep = "import time\ntime.sleep(10)"
+    result["interrupt_sleep_ms"] = [interrupt(session, sleep) for _ in range(20)]
+    child = "import subprocess\nsubprocess.run(['sleep', '10'])"
+    result["interrupt_child_ms"] = [interrupt(session, child) for _ in range(20)]
     sleep = "import asyncio\nawait asyncio.sleep(2)"
     result["interrupt_await_ms"] = [interrupt(session, sleep) for _ in range(3)]
     session.close()
@@ -132,7 +139,7 @@ def main():
         thread.start()
     for thread in many:
         thread.join()
-    result["twenty_starts_ms"] = [(time.perf_counter() - started) * 1000]
+    result["many_starts_ms"] = [(time.perf_counter() - started) * 1000]
     if len(starts) != 20:
         raise RuntimeError("only %d of 20 kernels started" % len(starts))
     for one in starts:

@@ -162,6 +162,19 @@ const KINDS = {
     name: "StagingError",
     suggestion: "Check files_to_stage against the files of the app's artifact.",
   },
+  upload_failed: {
+    name: "UploadError",
+    suggestion: "Check that the token may write to the artifact, then upload again.",
+  },
+  // Files of a session
+  file_not_found: {
+    name: "FileNotFoundError",
+    suggestion: "list_files shows the files of the session.",
+  },
+  file_refused: {
+    name: "FileAccessError",
+    suggestion: "list_files shows what is there; only files and folders of the session can be used.",
+  },
   // Worker and command line
   usage: {
     name: "UsageError",

@@ -6,7 +6,8 @@
  *     deno run --allow-all scripts/docs.ts --check    fails when one is out of date
  */
 import { dirname, fromFileUrl, join } from "@std/path";
-import { environmentNames, type Option, RUN_OPTIONS, START_OPTIONS } from "../lib/cli/options.ts";
+import { environmentNames, type Option } from "../lib/cli/option.ts";
+import { RUN_OPTIONS, START_OPTIONS } from "../lib/cli/options.ts";
 import { errorKinds } from "../lib/errors.ts";
 import type { JsonSchema, Method, Parameter } from "../lib/worker/method.ts";
 import type { MethodContext } from "../lib/worker/method_support.ts";

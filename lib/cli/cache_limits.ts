@@ -1,7 +1,7 @@
 /** Limits of the cache, from flags and environment variables. */
 import { type CacheLimits, DEFAULT_LIMITS } from "../environments/limits.ts";
 import { parsePositive, parseSize } from "../worker/session_limits.ts";
-import { usage } from "./options.ts";
+import { usage } from "./option.ts";
 
 const DAY_MS = 86_400_000;
 

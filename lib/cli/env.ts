@@ -17,7 +17,8 @@ import type { CommandContext } from "./command.ts";
 import { ENV_COMMANDS, envCommand, type EnvCommandName } from "./env_options.ts";
 import { readSource } from "./env_source.ts";
 import { readManagerSettings } from "./manager_settings.ts";
-import { CACHE_LIMITS, type ParsedOptions, readOptions, usage } from "./options.ts";
+import { type ParsedOptions, readOptions, usage } from "./option.ts";
+import { CACHE_LIMITS } from "./options.ts";
 import { makeRuntimeDirectory } from "./runtime_directory.ts";
 import { ago, shorten, size, table, UNKNOWN } from "./tables.ts";
 import { ProgressLine } from "./terminal.ts";
@@ -359,6 +360,8 @@ async function build(
     line.clear();
   }
   await using held = lease;
+  // A session that comes later finds everything done.
+  await store.settled();
   const details = await measured(await store.admin.get(held.key));
   if (json) {
     printJson(context, { ...environmentDetails(details), cached: held.cached });

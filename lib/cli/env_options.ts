@@ -1,17 +1,8 @@
 /** The commands of `env` and their options: help and documents come from this table. */
 import { EXPORT_FORMATS } from "../environments/export.ts";
 import { PROGRAM } from "../version.ts";
-import {
-  CACHE_DIR,
-  CACHE_LIMITS,
-  editDistance,
-  environmentNames,
-  MANAGER_OPTIONS,
-  type Option,
-  optionsHelp,
-  usage,
-  VERBOSE,
-} from "./options.ts";
+import { editDistance, environmentNames, type Option, optionsHelp, usage } from "./option.ts";
+import { CACHE_DIR, CACHE_LIMITS, MANAGER_OPTIONS, VERBOSE } from "./options.ts";
 
 /** A command of `env`. */
 export interface EnvCommand {

@@ -5,7 +5,7 @@ import { type EnvironmentSpec, parseSpec } from "../environments/spec.ts";
 import { createFolderSource } from "../staging/folder.ts";
 import { compileManifest, type Manifest } from "../worker/compile.ts";
 import { completeRequest, readManifest } from "../worker/start_request.ts";
-import { usage } from "./options.ts";
+import { usage } from "./option.ts";
 import { readApp } from "./run.ts";
 
 /** Options of {@linkcode readSource}. */

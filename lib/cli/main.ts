@@ -5,7 +5,8 @@ import { PROGRAM, VERSION } from "../version.ts";
 import type { CommandContext } from "./command.ts";
 import { env } from "./env.ts";
 import { ENV_COMMANDS, envHelp } from "./env_options.ts";
-import { editDistance, optionsHelp, RUN_OPTIONS, START_OPTIONS, usage } from "./options.ts";
+import { editDistance, optionsHelp, usage } from "./option.ts";
+import { RUN_OPTIONS, START_OPTIONS } from "./options.ts";
 import { run } from "./run.ts";
 import { exitCodeOf, start } from "./start.ts";
 

@@ -2,7 +2,8 @@
 import { MANAGER_PREFERENCE } from "../managers/detect.ts";
 import type { ManagerKind } from "../managers/manager.ts";
 import { parsePositive } from "../worker/session_limits.ts";
-import { environmentNames, type ParsedOptions, START_OPTIONS, usage } from "./options.ts";
+import { environmentNames, type ParsedOptions, usage } from "./option.ts";
+import { START_OPTIONS } from "./options.ts";
 
 /** Which package manager is used, and how. */
 export interface ManagerSettings {

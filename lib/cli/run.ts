@@ -16,7 +16,8 @@ import { assemble, type AssembleOptions, defaultCacheDir, directoryOption } from
 import { readCacheLimits } from "./cache_limits.ts";
 import type { CommandContext } from "./command.ts";
 import { readManagerSettings } from "./manager_settings.ts";
-import { isolationOption, readOptions, RUN_OPTIONS, usage } from "./options.ts";
+import { readOptions, usage } from "./option.ts";
+import { isolationOption, RUN_OPTIONS } from "./options.ts";
 import { ProgressLine } from "./terminal.ts";
 
 /** An app on this machine. */
@@ -214,6 +215,8 @@ function localRequest(
     disableSsl: false,
     limits: limitsOf(manifest, NO_LIMITS),
     argv: [parts.entryPoint ?? "", ...passed],
+    controlled: false,
+    awaitedService: undefined,
     timeout: seconds === undefined ? Infinity : seconds * 1000,
   };
 }

@@ -7,6 +7,7 @@ import { observeEnvironments, observeMethods } from "../service/observe.ts";
 import { startStatusServer, type StatusServer } from "../service/status_server.ts";
 import { registerWorker, type ServiceInfo } from "../service/register.ts";
 import type { AccessRules } from "../worker/access.ts";
+import { Orphans } from "../worker/orphans.ts";
 import { workerMethods } from "../worker/methods.ts";
 import { SUPPORTED_TYPES } from "../worker/start_request.ts";
 import { VERSION } from "../version.ts";
@@ -80,6 +81,11 @@ export async function start(args: readonly string[], context: CommandContext): P
     supportedTypes: SUPPORTED_TYPES,
     useLocalUrl: settings.useLocalUrl,
   };
+  using orphans = new Orphans({
+    timeout: settings.orphanTimeout,
+    stop: (id) => worker.stop(id),
+    log,
+  });
   const connecting = new AbortController();
   stopping.promise.then((reason) => connecting.abort(new Error(reason)));
   let connection: WorkerConnection;
@@ -94,6 +100,9 @@ export async function start(args: readonly string[], context: CommandContext): P
       onEvent: (event) => {
         metrics.connection(event);
         if (event.type === "gave_up") stopping.resolve(GAVE_UP);
+        if (event.type === "lost") {
+          orphans.add(worker.sessions.filter((session) => session.request.controlled));
+        }
       },
       giveUpAfter: settings.reconnectTimeout,
       ...(settings.heartbeat === undefined ? {} : {
@@ -110,6 +119,7 @@ export async function start(args: readonly string[], context: CommandContext): P
   const reason = await stopping.promise;
   parts.stopping = true;
   log.info("Stopping", { reason, sessions: worker.sessions.length });
+  if (reason !== GAVE_UP) await worker.drain(settings.drainTimeout);
   // Sessions end first, so that callers of running cells still get an answer.
   await worker[Symbol.asyncDispose]();
   await connection.close();

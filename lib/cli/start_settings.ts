@@ -10,7 +10,8 @@ import { parsePositive, parseSize, type SessionLimits } from "../worker/session_
 import { defaultCacheDir, directoryOption } from "./assemble.ts";
 import { readCacheLimits } from "./cache_limits.ts";
 import { type ManagerSettings, readManagerSettings } from "./manager_settings.ts";
-import { isolationOption, readOptions, START_OPTIONS, usage } from "./options.ts";
+import { readOptions, usage } from "./option.ts";
+import { isolationOption, START_OPTIONS } from "./options.ts";
 
 /** Settings of the worker, checked. */
 export interface StartSettings {
@@ -39,6 +40,10 @@ export interface StartSettings {
   heartbeat: number | undefined;
   /** Time without a server after which the worker exits (milliseconds). */
   reconnectTimeout: number | undefined;
+  /** Time running cells get at the end (milliseconds). */
+  drainTimeout: number;
+  /** Time unused sessions are kept that the server has forgotten (milliseconds). */
+  orphanTimeout: number;
   logFormat: LogFormat;
   /** Where to serve status and figures. */
   metrics: { port: number; hostname: string } | undefined;
@@ -97,6 +102,8 @@ export async function readSettings(
     secretFiles: tokenFile === undefined ? [] : [resolve(tokenFile)],
     heartbeat: milliseconds("heartbeat", text("heartbeat")),
     reconnectTimeout: milliseconds("reconnect-timeout", text("reconnect-timeout")),
+    drainTimeout: seconds("drain-timeout", text("drain-timeout")) ?? 10_000,
+    orphanTimeout: milliseconds("orphan-timeout", text("orphan-timeout")) ?? 600_000,
     logFormat: readLogFormat(text("log-format")),
     metrics: readMetrics(text),
   };
@@ -121,6 +128,11 @@ function positive(name: string, value: string | undefined): number | undefined {
   const number = parsePositive(value);
   if (number === undefined) throw usage(`--${name} must be a positive number, received ${value}`);
   return number;
+}
+
+/** Seconds as milliseconds; 0 is allowed. */
+function seconds(name: string, value: string | undefined): number | undefined {
+  return value === "0" ? 0 : milliseconds(name, value);
 }
 
 function milliseconds(name: string, value: string | undefined): number | undefined {

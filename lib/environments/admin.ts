@@ -3,12 +3,12 @@
  *
  * Everything here sees the whole cache: who may ask is up to the caller.
  */
+import { delay } from "../delay.ts";
 import { WorkerError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import type { ManagerKind } from "../managers/manager.ts";
 import { exportEnvironment, type ExportFormat } from "./export.ts";
 import { asCacheError } from "./files.ts";
-import { type Holders, LockTable, NOBODY } from "./holders.ts";
 import { Janitor, type PruneResult } from "./janitor.ts";
 import { CacheLayout } from "./layout.ts";
 import type { CacheLimits } from "./limits.ts";
@@ -17,6 +17,7 @@ import { readPlace } from "./marker.ts";
 import { type EnvironmentMeta, type PackageRecord, readMeta } from "./meta.ts";
 import type { EnvironmentSpec } from "./spec.ts";
 import { Trash } from "./trash.ts";
+import { type Holders, UserTable } from "./users.ts";
 import { type CacheUsage, measureCache } from "./usage.ts";
 
 /**
@@ -24,6 +25,9 @@ import { type CacheUsage, measureCache } from "./usage.ts";
  * by a build that was killed, or changed since. Broken ones are removed when nobody uses them.
  */
 export type EnvironmentState = "ready" | "building" | "broken";
+
+/** Who looks at a place holds its lock for less than this, in milliseconds. */
+const LOOK_MS = 20;
 
 /** An environment of the cache. What is not known is absent. */
 export interface EnvironmentEntry {
@@ -103,10 +107,10 @@ export class EnvironmentAdmin {
 
   /** All environments, the last used first. */
   async list(): Promise<EnvironmentEntry[]> {
-    const locks = await LockTable.read();
+    const users = await UserTable.read(this.#layout);
     const entries: EnvironmentEntry[] = [];
     for (const place of await this.#janitor.places()) {
-      const entry = await this.#entry(place, locks, await readMeta(this.#layout.meta(place)));
+      const entry = await this.#entry(place, users, await readMeta(this.#layout.meta(place)));
       if (entry !== undefined) entries.push(entry);
     }
     return entries.sort((a, b) => (b.lastUsed ?? "").localeCompare(a.lastUsed ?? ""));
@@ -120,7 +124,7 @@ export class EnvironmentAdmin {
   async get(key: string): Promise<EnvironmentDetails> {
     const place = await this.#find(key);
     const meta = await readMeta(this.#layout.meta(place));
-    const entry = await this.#entry(place, await LockTable.read(), meta);
+    const entry = await this.#entry(place, await UserTable.read(this.#layout), meta);
     if (entry === undefined) throw notFound(key);
     const log = this.#layout.log(place);
     const logged = await Deno.stat(log).then(() => true, () => false);
@@ -143,7 +147,7 @@ export class EnvironmentAdmin {
     try {
       using lock = await FileLock.try(this.#layout.lock(place), "exclusive");
       if (lock === undefined) {
-        throw inUse(place, await (await LockTable.read()).holders(this.#layout.lock(place)));
+        throw inUse(place, (await UserTable.read(this.#layout)).holders(place));
       }
       await this.#janitor.discard(place);
     } catch (error) {
@@ -205,14 +209,15 @@ export class EnvironmentAdmin {
 
   async #entry(
     place: string,
-    locks: LockTable,
+    users: UserTable,
     meta: EnvironmentMeta & { lastUsed: Date | null } | undefined,
   ): Promise<EnvironmentEntry | undefined> {
     const found = await readPlace(this.#layout, place);
     const prefix = this.#layout.prefix(place);
-    const holders = await locks.holders(this.#layout.lock(place));
-    const inUse = holders !== NOBODY || await this.#isLocked(place);
-    const building = holders.owner !== undefined;
+    const holders = users.holders(place);
+    const held = await this.#held(place);
+    const inUse = held !== undefined || holders.users.length > 0;
+    const building = held === "exclusive" || holders.owner !== undefined;
     if (found.state === "unfinished" && !building) {
       // Only the lock file is left of it.
       if (!await Deno.stat(prefix).then(() => true, () => false)) return undefined;
@@ -237,18 +242,27 @@ export class EnvironmentAdmin {
       ...(meta?.lastUsed ? { lastUsed: meta.lastUsed.toISOString() } : {}),
       ...(bytes === undefined ? {} : { bytes }),
       inUse,
-      pids: [...new Set([...holders.users, ...(building ? [holders.owner!] : [])])],
+      pids: [...new Set([...holders.users, holders.owner].filter((pid) => pid !== undefined))],
     };
   }
 
-  /** Whether someone holds the lock whom this machine does not know. */
-  async #isLocked(place: string): Promise<boolean> {
+  /** How the lock of a place is held; `undefined` when it is free, or when that cannot be told. */
+  async #held(place: string): Promise<"shared" | "exclusive" | undefined> {
+    const path = this.#layout.lock(place);
+    const isFree = async (mode: "shared" | "exclusive") => {
+      using lock = await FileLock.try(path, mode);
+      return lock !== undefined;
+    };
     try {
-      using lock = await FileLock.try(this.#layout.lock(place), "exclusive");
-      return lock === undefined;
+      if (await isFree("exclusive")) return undefined;
+      if (await isFree("shared")) return "shared";
+      // Perhaps for a moment only, by somebody who looks, too.
+      await delay(LOOK_MS);
+      if (await isFree("exclusive")) return undefined;
+      return await isFree("shared") ? "shared" : "exclusive";
     } catch {
       // A cache that cannot be written to: nobody can remove anything from it either.
-      return false;
+      return undefined;
     }
   }
 }
@@ -267,7 +281,7 @@ function inUse(key: string, holders: Holders): WorkerError {
   const who = owner !== undefined
     ? `process ${owner} is building it`
     : users.length === 0
-    ? "a process of another machine or container uses it"
+    ? "a process uses it that cannot be seen from here, such as one of another machine or container"
     : `used by ${users.length === 1 ? "process" : "processes"} ${users.join(", ")}`;
   return new WorkerError(
     "environment_in_use",

@@ -7,7 +7,6 @@
  */
 import { join } from "@std/path";
 import type { Logger } from "../log.ts";
-import { LockTable } from "./holders.ts";
 import { CacheLayout } from "./layout.ts";
 import type { CacheLimits } from "./limits.ts";
 import { FileLock } from "./lock.ts";
@@ -17,6 +16,7 @@ import { prunePackages, prunePipCache } from "./packages.ts";
 import { PROBE_PREFIX } from "./probe.ts";
 import type { Trash } from "./trash.ts";
 import { measureCache } from "./usage.ts";
+import { UserTable } from "./users.ts";
 
 /** What belongs to a place and stays when its environment goes, but for the lock. */
 const COMPANIONS = [".json", ".explicit.txt", ".log"] as const;
@@ -240,13 +240,11 @@ export class Janitor {
   }
 
   async #users(places: Iterable<string>): Promise<{ key: string; pids: readonly number[] }[]> {
-    const locks = await LockTable.read();
-    return await Promise.all(
-      [...places].map(async (place) => {
-        const { users, owner } = await locks.holders(this.#layout.lock(place));
-        return { key: place, pids: owner === undefined ? users : [owner] };
-      }),
-    );
+    const table = await UserTable.read(this.#layout);
+    return [...places].map((place) => {
+      const { users, owner } = table.holders(place);
+      return { key: place, pids: owner === undefined ? users : [owner] };
+    });
   }
 
   async #forget(name: string): Promise<void> {

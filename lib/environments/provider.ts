@@ -6,7 +6,6 @@ import { cancelledError } from "../managers/errors.ts";
 import type { Manager } from "../managers/manager.ts";
 import { buildEnvironment } from "./build.ts";
 import type { Announcer } from "./flight.ts";
-import { LockTable } from "./holders.ts";
 import type { Janitor } from "./janitor.ts";
 import type { CacheLayout } from "./layout.ts";
 import { FileLock } from "./lock.ts";
@@ -14,6 +13,7 @@ import { readPlace } from "./marker.ts";
 import { ensureSpace, leastFree } from "./space.ts";
 import type { EnvironmentSpec } from "./spec.ts";
 import type { Trash } from "./trash.ts";
+import { type Users, UserTable } from "./users.ts";
 
 /**
  * How often in a row a place that is not ready must have been found in use, by ever longer pauses of half a
@@ -28,6 +28,7 @@ export interface ProviderOptions {
   readonly manager: Manager;
   readonly trash: Trash;
   readonly janitor: Janitor;
+  readonly users: Users;
   /** Bytes that must be free before a build begins. */
   readonly minFreeBytes: number;
   readonly log: Logger;
@@ -137,8 +138,9 @@ export class Provider {
 
   /** Builds; when the disk is full, once more after removing what can be spared. */
   async #build(place: string, spec: EnvironmentSpec, announcer: Announcer): Promise<void> {
-    const { layout, trash, janitor, minFreeBytes, log } = this.#options;
+    const { layout, trash, janitor, users, minFreeBytes, log } = this.#options;
     const { signal } = announcer;
+    const leave = await users.enter(place, "build");
     const directories = [layout.environments, layout.packages];
     const reclaim = (enough: () => Promise<boolean>) => {
       log.warning("the disk of the cache is full; removing what is not in use");
@@ -160,14 +162,16 @@ export class Provider {
       });
     } catch (error) {
       throw signal.aborted ? cancelledError() : error;
+    } finally {
+      await leave();
     }
   }
 
   async #allInUse(key: string, places: readonly string[]): Promise<WorkerError> {
-    const locks = await LockTable.read();
+    const table = await UserTable.read(this.#layout);
     const pids = new Set<number>();
     for (const place of places) {
-      for (const pid of (await locks.holders(this.#layout.lock(place))).users) pids.add(pid);
+      for (const pid of table.holders(place).users) pids.add(pid);
     }
     return new WorkerError(
       "environment_in_use",

@@ -10,6 +10,7 @@
  *   `<place>.explicit.txt`: its exact packages; `<place>.log`: what its last build printed;
  * - `pkgs/`, `pkgs.lock`: packages for all environments, and who may write to them; `pip/`, `pip.lock`: pip's
  *   cache, its lock shared while pip runs;
+ * - `users/`: which processes use and build environments, for people (`users.ts`);
  * - `trash/` (`envs/.trash-*` when `envs` is a volume of its own): what is being deleted;
  * - `runtime/`: the managers' own files.
  *
@@ -51,6 +52,7 @@ import { MIN_FREE_BYTES } from "./space.ts";
 import type { EnvironmentSpec } from "./spec.ts";
 import { Trash } from "./trash.ts";
 import { measureDirectory } from "./usage.ts";
+import { Users } from "./users.ts";
 
 /** The use of an environment is noted at most this often, in milliseconds. */
 const TOUCH_MS = 60_000;
@@ -114,6 +116,7 @@ export class EnvironmentStore {
   readonly #janitor: Janitor;
   readonly #provider: Provider;
   readonly #failures: Failures;
+  readonly #users: Users;
   readonly #flights = new Map<string, Flight>();
   readonly #leases = new Set<FileLock>();
   readonly #touched = new Map<string, number>();
@@ -143,11 +146,13 @@ export class EnvironmentStore {
     this.#trash = new Trash(this.layout.trash, log);
     this.#janitor = new Janitor({ layout: this.layout, trash: this.#trash, log, now });
     this.#failures = new Failures(now);
+    this.#users = new Users(this.layout, now);
     this.#provider = new Provider({
       layout: this.layout,
       manager,
       trash: this.#trash,
       janitor: this.#janitor,
+      users: this.#users,
       minFreeBytes: options.minFreeBytes ?? MIN_FREE_BYTES,
       log,
       now,
@@ -188,7 +193,7 @@ export class EnvironmentStore {
       if (use !== undefined) {
         const message = cached ? "Found cached environment" : "Environment is ready";
         onProgress?.({ type: "success", message, phase: "environment", percent: 100 });
-        return this.#lease(use.place, use.lock, cached, spec);
+        return await this.#lease(use.place, use.lock, cached, spec);
       }
       if (refresh) this.#failures.forget(key);
       else this.#failures.check(key);
@@ -221,6 +226,12 @@ export class EnvironmentStore {
     this.#tidy();
   }
 
+  /** Waits until nothing is left to do in the background: modules are compiled, sizes are known. */
+  async settled(): Promise<void> {
+    while (this.#background.size > 0) await Promise.all(this.#background);
+    await this.#tidying;
+  }
+
   /** Cancels builds, gives all leases back, and waits for what happens in the background. */
   async close(): Promise<void> {
     this.#closing.abort();
@@ -231,22 +242,25 @@ export class EnvironmentStore {
     this.#leases.clear();
     await Promise.allSettled(this.#background);
     await this.#tidying;
+    await this.#users.close();
     await this.#trash.settled();
     await this.admin.close();
   }
 
-  #lease(
+  async #lease(
     place: string,
     lock: FileLock,
     cached: boolean,
     { variables = {} }: EnvironmentSpec,
-  ): EnvironmentLease {
+  ): Promise<EnvironmentLease> {
     this.#leases.add(lock);
+    const leave = await this.#users.enter(place);
     this.#touch(place, TOUCH_MS);
     this.#compile(place);
     const release = async () => {
       if (!this.#leases.delete(lock)) return;
       lock.release();
+      await leave();
       await this.#touch(place, 0);
       if (this.#behind) this.#tidy();
     };
@@ -329,8 +343,13 @@ export class EnvironmentStore {
       if (await hasBytecode(prefix)) return;
       using lock = await FileLock.try(this.layout.lock(place), "shared");
       if (lock === undefined || (await readPlace(this.layout, place)).state !== "ready") return;
-      await makeBytecode(prefix, this.#manager, this.#closing.signal);
-      await this.#measure(place);
+      const leave = await this.#users.enter(place);
+      try {
+        await makeBytecode(prefix, this.#manager, this.#closing.signal);
+        await this.#measure(place);
+      } finally {
+        await leave();
+      }
     })());
   }
 

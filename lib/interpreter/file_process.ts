@@ -2,6 +2,7 @@
  * The process that reaches the files of one session: the worker's side of `python/hypha_kernel/file_access.py`, which
  * says why there is one.
  */
+import { settledWithin } from "../delay.ts";
 import { WorkerError } from "../errors.ts";
 import type { ForkedProcess, ForkServer } from "./fork_server.ts";
 import { type Frame, FrameDecoder, FrameWriter, type Header } from "./frames.ts";
@@ -145,9 +146,9 @@ export class FileProcess implements AsyncDisposable {
     close(this.#conn);
     await this.#reading;
     // One that a file system holds does not see that nobody asks any more.
-    const timer = setTimeout(() => void this.#server.signal(this.#id, "SIGKILL"), END_TIMEOUT);
-    await this.#process.exited;
-    clearTimeout(timer);
+    if (await settledWithin(this.#process.exited, END_TIMEOUT) !== undefined) return;
+    await this.#server.signal(this.#id, "SIGKILL");
+    await settledWithin(this.#process.exited, END_TIMEOUT);
   }
 }
 

@@ -2,7 +2,7 @@
 import { messageOf } from "../errors.ts";
 import { withinLimit } from "./bundle_limit.ts";
 import { Collector } from "./collector.ts";
-import { deathError, describeExit, Escalation } from "./escalation.ts";
+import { deathError, Escalation } from "./escalation.ts";
 import type { Exit, ForkedProcess, ForkServer, ProcessUsage } from "./fork_server.ts";
 import { FrameDecoder, FrameWriter, type Header } from "./frames.ts";
 import { Merge, type StreamName } from "./merge.ts";
@@ -47,6 +47,7 @@ export class Interpreter {
   readonly #writer: FrameWriter;
   readonly #merge: Merge;
   readonly #onBackground: NonNullable<InterpreterOptions["onBackground"]>;
+  readonly #onService: NonNullable<InterpreterOptions["onService"]>;
   readonly #onLateDisplay: NonNullable<InterpreterOptions["onLateDisplay"]>;
   /** Numbers of the last cells that are over; tasks that they made may still put something out. */
   readonly #counts = new Map<string, number>();
@@ -82,6 +83,7 @@ export class Interpreter {
     );
     this.#conns = [control.conn, stdout.conn, stderr.conn];
     this.#onBackground = options.onBackground ?? (() => {});
+    this.#onService = options.onService ?? (() => {});
     this.#onLateDisplay = options.onLateDisplay ?? (() => {});
     this.#merge = new Merge(nonce, {
       bytes: (name, owner, bytes) => this.#takeBytes(name, owner, bytes),
@@ -305,6 +307,10 @@ export class Interpreter {
   #takeControl(frame: Header): void {
     if (frame.op === "answer") {
       this.#questions.answer(frame);
+      return;
+    }
+    if (frame.op === "service") {
+      this.#onService(String(frame.id));
       return;
     }
     const running = this.#running;

@@ -59,6 +59,8 @@ export interface InterpreterOptions {
    * (its `execution_count`) that made the task which writes, where that is known. Must not block.
    */
   onBackground?: (name: StreamName, text: string, cell?: number) => void;
+  /** Told the full id of each Hypha service that the code registers, such as `ws/client:default`. Must not block. */
+  onService?: (id: string) => void;
   /** What a task displays when the cell that made it is over. `cell` as above. Must not block. */
   onLateDisplay?: (display: DisplayData, cell?: number) => void;
 }

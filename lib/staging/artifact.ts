@@ -6,6 +6,7 @@
  * `authorization` header only, so it reaches no address, log or message.
  */
 import { messageOf, WorkerError } from "../errors.ts";
+import { type ArtifactName, artifactRoot, artifactTitle, fileAddress } from "./artifact_address.ts";
 import { type Reply, request } from "./http.ts";
 import { resumingBody } from "./resume.ts";
 import {
@@ -17,13 +18,7 @@ import {
 } from "./source.ts";
 
 /** What {@linkcode createArtifactSource} needs. */
-export interface ArtifactSourceOptions {
-  /** Address of the Hypha server, `http` or `https`. */
-  serverUrl: string;
-  /** Workspace of the artifact. */
-  workspace: string;
-  /** Alias (or UUID) of the artifact, without workspace. */
-  alias: string;
+export interface ArtifactSourceOptions extends ArtifactName {
   /** Token with read access. @default none: only public artifacts can be read */
   token?: string | undefined;
   /** Does the requests. @default the global `fetch` */
@@ -57,28 +52,13 @@ export function createArtifactSource(options: ArtifactSourceOptions): StageSourc
 
 class ArtifactSource implements StageSource {
   readonly name: string;
-  readonly #base: string;
+  readonly #root: string;
   readonly #settings: Settings;
 
   constructor(settings: Settings) {
     this.#settings = settings;
-    const { workspace, alias } = settings;
-    this.name = `artifact ${workspace}/${alias}`;
-    let server: URL;
-    try {
-      server = new URL(settings.serverUrl);
-    } catch {
-      throw this.#failure("", "the server's address is not a URL");
-    }
-    if (server.protocol !== "http:" && server.protocol !== "https:") {
-      throw this.#failure("", "the server's address is neither http nor https");
-    }
-    server.search = "";
-    server.hash = "";
-    const root = server.href.replace(/\/+$/, "");
-    this.#base = `${root}/${encodeURIComponent(workspace)}/artifacts/${
-      encodeURIComponent(alias)
-    }/files/`;
+    this.name = artifactTitle(settings);
+    this.#root = artifactRoot(settings);
   }
 
   async readText(path: string, options: SourceOptions = {}): Promise<string> {
@@ -161,9 +141,7 @@ class ArtifactSource implements StageSource {
   }
 
   #url(path: string, query: Record<string, string>): URL {
-    const url = new URL(this.#base + path.split("/").map(encodeURIComponent).join("/"));
-    url.search = new URLSearchParams({ ...query, use_proxy: "true", silent: "true" }).toString();
-    return url;
+    return fileAddress(this.#root, path, { ...query, use_proxy: "true", silent: "true" });
   }
 
   async #get(

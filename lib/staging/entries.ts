@@ -12,6 +12,7 @@
  * session's directory gets through.
  */
 import { WorkerError } from "../errors.ts";
+import { relativePath } from "./paths.ts";
 
 /** One parsed entry. Paths are relative, with `/` between segments and none at either end. */
 export interface StageEntry {
@@ -33,20 +34,10 @@ function refuse(what: string, reason: string): never {
   });
 }
 
-/**
- * Checks a relative path and removes `.` segments; answers its segments joined with `/`.
- *
- * @throws {WorkerError} `invalid_argument` that names `what`.
- */
+/** A relative path, checked. @throws {WorkerError} `invalid_argument` that names `what`. */
 function checkPath(path: string, what: string): string {
-  // deno-lint-ignore no-control-regex -- control characters are what is refused
-  if (/[\x00-\x1f\x7f]/.test(path)) refuse(what, "it contains a control character");
-  if (path.includes("\\")) refuse(what, 'it contains a backslash; paths are written with "/"');
-  if (path.startsWith("/")) refuse(what, "the path is absolute");
-  const segments = path.replace(/\/$/, "").split("/");
-  if (segments.includes("..")) refuse(what, 'the path contains ".."');
-  if (segments.includes("")) refuse(what, "a part of the path is empty");
-  return segments.filter((segment) => segment !== ".").join("/");
+  const checked = relativePath(path);
+  return "problem" in checked ? refuse(what, checked.problem) : checked.path;
 }
 
 function parseEntry(text: string): StageEntry {

@@ -1,11 +1,15 @@
-/** One GET request with redirects, time limits, bounded retries and back-off. */
+/** One request with redirects, time limits, bounded retries and back-off. */
 import { delay } from "../delay.ts";
 
 /** What a request may be told. */
 export interface RequestOptions {
   /** Does the request. */
   fetch: typeof fetch;
-  /** Headers of the first hop; redirects are followed without `authorization`. */
+  /** @default "GET" */
+  method?: "GET" | "PUT" | "POST";
+  /** What is sent; held in memory, so that it can be sent again. */
+  body?: string | Uint8Array<ArrayBuffer>;
+  /** Headers of the first hop; redirects, of a GET only, are followed without `authorization`. */
   headers: Record<string, string>;
   /** Stops the request and the reading of its body. */
   signal?: AbortSignal | undefined;
@@ -38,6 +42,7 @@ export function retryAfter(header: string | null, now = Date.now()): number | un
 }
 
 async function once(url: URL, options: RequestOptions): Promise<Reply> {
+  const { method = "GET" } = options;
   const controller = new AbortController();
   const signal = options.signal
     ? AbortSignal.any([options.signal, controller.signal])
@@ -50,9 +55,16 @@ async function once(url: URL, options: RequestOptions): Promise<Reply> {
     let target = url;
     let headers = options.headers;
     for (let hop = 0; hop <= MAX_REDIRECTS; hop++) {
-      const response = await options.fetch(target, { headers, signal, redirect: "manual" });
+      const response = await options.fetch(target, {
+        method,
+        headers,
+        signal,
+        redirect: "manual",
+        ...(options.body === undefined ? {} : { body: options.body }),
+      });
       const location = response.headers.get("location");
-      if (response.status < 300 || response.status >= 400 || location === null) {
+      const { status } = response;
+      if (status < 300 || status >= 400 || location === null || method !== "GET") {
         return { response, abort: (reason) => controller.abort(reason) };
       }
       await response.body?.cancel();

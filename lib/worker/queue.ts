@@ -4,6 +4,7 @@ import { WorkerError } from "../errors.ts";
 /** Calls of one session. */
 export class CallQueue {
   readonly #limit: number;
+  readonly #idle: (() => void)[] = [];
   readonly #waiting: { start: () => void; cancel: (reason: unknown) => void }[] = [];
   #running = false;
 
@@ -34,8 +35,15 @@ export class CallQueue {
         // Taken here, so that a call that arrives now cannot slip in between.
         this.#running = true;
         next.start();
+      } else {
+        for (const tell of this.#idle.splice(0)) tell();
       }
     }
+  }
+
+  /** Resolves when no call waits or runs. */
+  async idle(): Promise<void> {
+    if (this.#running) await new Promise<void>((resolve) => this.#idle.push(resolve));
   }
 
   /** Refuses all calls that wait. */

@@ -27,7 +27,8 @@ import { CallQueue } from "./queue.ts";
 import { removeTree } from "./remove_tree.ts";
 import { SessionLog } from "./session_log.ts";
 import type { SessionOptions, SessionState } from "./session_options.ts";
-import { sessionVariables } from "./session_variables.ts";
+import { Services } from "./services.ts";
+import { hyphaConfig, sessionVariables } from "./session_variables.ts";
 import type { StartRequest } from "./start_request.ts";
 
 /** Time Python has to answer a question about the session (milliseconds). */
@@ -38,6 +39,10 @@ export class Session {
   /** What was asked for; the worker completes it with what files of the app say. */
   request: StartRequest;
   readonly log: SessionLog;
+  /** Hypha services its code has registered. */
+  readonly services: Services = new Services();
+  /** Whether its entry script goes on while it is used. */
+  serving = false;
   /** When it was asked for. */
   readonly createdAt: Date;
   /** Its directory; `work` below it is the working directory of the code. */
@@ -45,6 +50,7 @@ export class Session {
   readonly #options: SessionOptions;
   readonly #abort = new AbortController();
   readonly #queue: CallQueue;
+  #draining = false;
   #state: SessionState = "starting";
   #kernel: KernelUse | undefined;
   #interpreter: Interpreter | undefined;
@@ -94,6 +100,12 @@ export class Session {
   /** Executions that wait or run. */
   get pendingExecutions(): number {
     return this.#queue.length;
+  }
+
+  /** Refuses executions from now on; resolves when those that wait or run have ended. */
+  async drain(): Promise<void> {
+    this.#draining = true;
+    await this.#queue.idle();
   }
 
   /** Id of the Python process, while it lives. */
@@ -191,6 +203,7 @@ export class Session {
       argv: this.request.argv,
       variables: { hypha_config: hyphaConfig(this.request) },
       onBackground: (name, text, cell) => this.log.write(name, text, cell),
+      onService: (id) => this.services.add(id),
       onLateDisplay: (display, cell) => this.log.add("stdout", displayText(display), cell),
     };
     const interpreter = await this.#startInterpreter(options);
@@ -227,6 +240,9 @@ export class Session {
   /** Queues an execution and runs it when its turn comes. Errors of the code are results. */
   async execute(request: ExecuteRequest): Promise<SessionResult> {
     if (this.#state === "dead") throw this.#deadError();
+    if (this.#draining) {
+      throw new WorkerError("worker_stopping", "Cannot execute: the worker is shutting down");
+    }
     if (this.#interpreter === undefined || this.#state === "stopped" || this.#state === "failed") {
       throw this.#notReady("execute in");
     }
@@ -385,15 +401,4 @@ export class Session {
       this.#options.log.error("Cannot remove a session's directory", { session: this.id, reason });
     }
   }
-}
-
-function hyphaConfig(request: StartRequest): Record<string, unknown> {
-  return {
-    server_url: request.serverUrl,
-    workspace: request.workspace,
-    client_id: request.clientId,
-    token: request.token ?? "",
-    app_id: request.appId,
-    disable_ssl: request.disableSsl,
-  };
 }

@@ -58,3 +58,15 @@ export function sessionVariables(
     ...(request.disableSsl ? { HYPHA_DISABLE_SSL: "1" } : {}),
   };
 }
+
+/** `hypha_config` of scripts (Hypha's contract): how to reach the server. */
+export function hyphaConfig(request: StartRequest): Record<string, unknown> {
+  return {
+    server_url: request.serverUrl,
+    workspace: request.workspace,
+    client_id: request.clientId,
+    token: request.token ?? "",
+    app_id: request.appId,
+    disable_ssl: request.disableSsl,
+  };
+}

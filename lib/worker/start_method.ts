@@ -51,6 +51,7 @@ export function prepareStart(
   );
   const appId = parsed.appId ?? (parsed.manifest.id as string | undefined) ?? clientId;
   const timeout = parsed.timeout ?? DEFAULT_START_TIMEOUT;
+  const awaitedService = caller.kind === "controller" ? serviceOf(parsed) : undefined;
   return {
     id,
     workspace,
@@ -65,9 +66,9 @@ export function prepareStart(
     disableSsl: parsed.disableSsl || context.disableSsl,
     limits: limitsOf(parsed.manifest, context.limits),
     argv: [""],
-    timeout: caller.kind === "controller" && waitsForService(parsed)
-      ? Math.min(timeout, SERVICE_PATIENCE)
-      : timeout,
+    controlled: caller.kind === "controller",
+    awaitedService,
+    timeout: awaitedService === undefined ? timeout : Math.min(timeout, SERVICE_PATIENCE),
   };
 }
 
@@ -121,9 +122,11 @@ export function artifactOf(
   return createArtifactSource({ serverUrl, workspace: owner, alias, token });
 }
 
-/** Whether the controller waits for a service of the script after `start` (Hypha contract). */
-function waitsForService(config: StartConfig): boolean {
+/** Name of the service of the script that the controller waits for (Hypha contract); `undefined` for none. */
+function serviceOf(config: StartConfig): string | undefined {
   const startup = config.manifest.startup_config;
-  if (typeof startup !== "object" || startup === null) return true;
-  return (startup as Record<string, unknown>).wait_for_service !== false;
+  if (typeof startup !== "object" || startup === null) return "default";
+  const wanted = (startup as Record<string, unknown>).wait_for_service;
+  if (wanted === false) return undefined;
+  return typeof wanted === "string" ? wanted.slice(wanted.lastIndexOf(":") + 1) : "default";
 }

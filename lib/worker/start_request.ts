@@ -47,6 +47,13 @@ export interface StartRequest {
   readonly env: Readonly<Record<string, string | null>>;
   /** Arguments of the entry script (`sys.argv[1:]`). */
   readonly argv: readonly string[];
+  /**
+   * Name of the service the starter waits for; the start is over when the code has registered it. Only of starts
+   * by the app controller, which waits for the service itself.
+   */
+  readonly awaitedService: string | undefined;
+  /** Whether the app controller started it, and knows of it only while the worker stays connected. */
+  readonly controlled: boolean;
   /** How long the entry script is waited for before the session is given to its starter (milliseconds). */
   readonly timeout: number;
 }

@@ -272,11 +272,19 @@ export class Worker implements AsyncDisposable {
       signal,
       onOutput: hooks.onOutput,
     });
-    const result = await settledWithin(running, request.timeout);
-    if (result === undefined) {
-      const message = `The entry script ${name} is still running; it goes on in the session`;
+    const { awaitedService: service } = request;
+    const served = service === undefined
+      ? new Promise<never>(() => {})
+      : session.services.registered(`${request.workspace}/${request.clientId}:${service}`)
+        .then(() => "served" as const);
+    const result = await settledWithin(Promise.race([running, served]), request.timeout);
+    if (result === undefined || result === "served") {
+      const message = result === "served"
+        ? `The service ${service} is registered`
+        : `The entry script ${name} is still running; it goes on in the session`;
       onProgress({ type: "info", message });
-      running.catch(() => {});
+      session.serving = true;
+      running.catch(() => {}).finally(() => session.serving = false);
       return;
     }
     if (result.error !== undefined && !signal.aborted) {
@@ -319,6 +327,19 @@ export class Worker implements AsyncDisposable {
       if (this.#ended.size <= KEPT_ENDED) break;
       this.#ended.delete(id);
     }
+  }
+
+  /**
+   * Refuses new sessions and executions, and waits for those that run, but no longer than the time given
+   * (milliseconds). Entry scripts that serve for ever are not waited for.
+   */
+  async drain(timeout: number): Promise<void> {
+    this.#stopping = true;
+    const drained = this.sessions.map((session) => {
+      const idle = session.drain();
+      return session.serving || session.state === "starting" ? undefined : idle;
+    });
+    await settledWithin(Promise.all(drained), timeout);
   }
 
   /** Ends all sessions and refuses new ones. */

@@ -2,7 +2,7 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import { join } from "@std/path";
 import { exists } from "@std/fs";
 import { ENV_COMMANDS } from "../../lib/cli/env_options.ts";
-import { optionsHelp } from "../../lib/cli/options.ts";
+import { optionsHelp } from "../../lib/cli/option.ts";
 import { readSource } from "../../lib/cli/env_source.ts";
 import { ago, shorten, size, table } from "../../lib/cli/tables.ts";
 import { WorkerError } from "../../lib/errors.ts";

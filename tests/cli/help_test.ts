@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { type Option, optionsHelp, RUN_OPTIONS, START_OPTIONS } from "../../lib/cli/options.ts";
+import { type Option, optionsHelp } from "../../lib/cli/option.ts";
+import { RUN_OPTIONS, START_OPTIONS } from "../../lib/cli/options.ts";
 import { VERSION } from "../../lib/version.ts";
 import { program } from "./program.ts";
 

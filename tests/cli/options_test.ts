@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { WorkerError } from "../../lib/errors.ts";
-import { environmentNames, readOptions, START_OPTIONS } from "../../lib/cli/options.ts";
+import { environmentNames, readOptions } from "../../lib/cli/option.ts";
+import { START_OPTIONS } from "../../lib/cli/options.ts";
 import { readSettings } from "../../lib/cli/start_settings.ts";
 import { Desk, program } from "./program.ts";
 

@@ -90,6 +90,10 @@ app = await apps.install(app_id="forever", overwrite=True, timeout=300, manifest
 session = await apps.start(app["id"], timeout=120)
 service = await server.get_service("default@forever")
 check(await service.ping() == "pong")
+# The start was over when the service was there, not when some time was over.
+progress = [i["content"] for i in (await apps.get_logs(session["id"], type="progress"))["items"]]
+check(any("service default is registered" in p for p in progress), progress)
+check(not any("still running" in p for p in progress), progress)
 await apps.stop(session["id"])`);
   });
 

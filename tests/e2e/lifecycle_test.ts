@@ -4,7 +4,38 @@ import { descendants, eventually, isAlive, Stage } from "./stage.ts";
 import { spawnProgram } from "./worker_process.ts";
 
 Deno.test("a worker comes and goes", async (t) => {
-  await using stage = await Stage.start();
+  await using stage = await Stage.start({ args: ["--drain-timeout=3"] });
+
+  await t.step("SIGTERM lets running cells end, and refuses new work", async () => {
+    const running = `${stage.directory}/running`;
+    const client = stage.python(
+      `
+server = await connect()
+w = await server.get_service("conda-worker")
+await w.start(config("busy"))
+code = "import os, time; open(os.environ['RUNNING'], 'w').close(); time.sleep(1.5); 6 * 7"
+cell = asyncio.ensure_future(w.execute("busy", code, config={"env": {"RUNNING": os.environ["RUNNING"]}}))
+while not os.path.exists(os.environ["RUNNING"] + ".told"): await asyncio.sleep(0.02)
+await asyncio.sleep(0.2)
+print(await fails(w.execute("busy", "1")))
+print(await fails(w.start(config("late"))))
+result = await cell
+check(result["outputs"][-1]["data"]["text/plain"] == "42", result)
+sys.stdout.flush()
+os._exit(0)`,
+      { RUNNING: running },
+    );
+    client.catch(() => {});
+    await eventually(() => Deno.stat(running).then(() => true, () => false), "it runs", 60_000);
+    const stopped = stage.worker.stop("SIGTERM");
+    await Deno.writeTextFile(`${running}.told`, "");
+    const stdout = await client;
+    assertStringIncludes(stdout, "Cannot execute: the worker is shutting down");
+    assertStringIncludes(stdout, "Cannot start session: the worker is shutting down");
+    assertEquals(await stopped, 0, stage.worker.output());
+    assertEquals(await stage.sessionDirectories(), []);
+    await stage.restartWorker();
+  });
 
   await t.step("SIGTERM ends running cells and everything they started, and exits 0", async () => {
     const pids = JSON.parse(

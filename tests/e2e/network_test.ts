@@ -87,6 +87,44 @@ print([int(stdout(r)) for r in results])`);
   });
 });
 
+Deno.test("sessions that the server has forgotten are kept while they are used, then ended", async () => {
+  await using stage = await Stage.start({
+    args: ["--heartbeat=1", "--orphan-timeout=3"],
+    throughProxy: true,
+  });
+  const ids = JSON.parse(
+    await stage.python(`
+server = await connect()
+apps = await server.get_service("public/server-apps")
+app = await apps.install(app_id="kept", overwrite=True, timeout=300, manifest=manifest(), files=files(main_dot_py="state = 42"))
+session = await apps.start(app["id"])
+w = await server.get_service("conda-worker")
+await w.start(config("direct"))
+print(json.dumps([session["id"], "direct"]))`),
+  ) as string[];
+  stage.proxy!.cut();
+  await eventually(() => Promise.resolve(reconnections(stage.worker.stderr) > 0), "it is back");
+  await stage.python(
+    `${RUN}
+apps = await server.get_service("public/server-apps")
+app, direct = json.loads(os.environ["IDS"])
+check(await apps.list_running() == [])
+# Used again and again for longer than its time.
+for n in range(10):
+    result = await w.execute(app, "state")
+    check(result["outputs"][-1]["data"]["text/plain"] == "42", result)
+    await asyncio.sleep(0.5)
+for n in range(100):
+    status = (await w.get_session_info(app))["status"]
+    if status != "running": break
+    await asyncio.sleep(0.1)
+check(status == "stopped", status)
+# What a direct caller has started was never the controller's.
+check((await w.get_session_info(direct))["status"] == "running")`,
+    { IDS: JSON.stringify(ids) },
+  );
+});
+
 Deno.test("a worker that may not wait for ever exits with a code of its own, and leaves nothing", async () => {
   await using stage = await Stage.start({
     args: ["--heartbeat=1", "--reconnect-timeout=2"],

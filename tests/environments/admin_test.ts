@@ -8,7 +8,6 @@ import {
 import { join } from "@std/path";
 import { exists } from "@std/fs";
 import { EnvironmentAdmin } from "../../lib/environments/admin.ts";
-import { LockTable } from "../../lib/environments/holders.ts";
 import { FileLock } from "../../lib/environments/lock.ts";
 import { WorkerError } from "../../lib/errors.ts";
 import { silentLogger } from "../../lib/log.ts";
@@ -127,20 +126,25 @@ Deno.test("tenants' variables are not among the facts", async () => {
   }
 });
 
-Deno.test("the system's table of locks tells users from builders", async () => {
-  const directory = await Deno.makeTempDir();
-  try {
-    const path = join(directory, "lock");
-    const holders = async () => await (await LockTable.read()).holders(path);
-    assertEquals(await holders(), { users: [], owner: undefined });
-    {
-      using _one = await FileLock.try(path, "shared");
-      using _two = await FileLock.try(path, "shared");
-      assertEquals(await holders(), { users: [Deno.pid], owner: undefined });
-    }
-    using _lock = await FileLock.try(path, "exclusive");
-    assertEquals(await holders(), { users: [], owner: Deno.pid });
-  } finally {
-    await Deno.remove(directory, { recursive: true });
+Deno.test("users and builders that cannot be seen from here are told by their locks", async () => {
+  await using cache = await Cache.make("mamba");
+  const { admin, layout } = cache.store;
+  const key = await cache.build("toy-a");
+  const look = async () => {
+    const { state, inUse, pids } = await admin.get(key);
+    return { state, inUse, pids };
+  };
+  assertEquals(await look(), { state: "ready", inUse: false, pids: [] });
+  // As another machine would: with a lock, and without a note that means something here.
+  {
+    using _lock = await FileLock.try(layout.lock(key), "shared");
+    assertEquals(await look(), { state: "ready", inUse: true, pids: [] });
+    const error = await assertRejects(() => admin.remove(key), WorkerError);
+    assertStringIncludes(error.message, "cannot be seen from here");
   }
+  {
+    using _lock = await FileLock.try(layout.lock(key), "exclusive");
+    assertEquals(await look(), { state: "building", inUse: true, pids: [] });
+  }
+  assertEquals(await look(), { state: "ready", inUse: false, pids: [] });
 });

@@ -83,7 +83,8 @@ Deno.test("environments of a cache that cannot be written to can be used, others
   assertStringIncludes(text, "Cannot use the cache directory");
   // Its use keeps others from removing the environment.
   const error = await assertRejects(() => cache.store.admin.remove(key), WorkerError);
-  assertEquals(error.context.pids, [reader.pid]);
+  // It cannot note that it does.
+  assertEquals([error.code, error.context.pids], ["environment_in_use", []]);
   await reader.end();
   assertEquals(await readMeta(layout.meta(key)), before);
 });

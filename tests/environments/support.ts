@@ -17,7 +17,7 @@ const PERMISSIONS = [
   "--allow-read",
   "--allow-write",
   "--allow-env",
-  "--allow-sys=statfs",
+  "--allow-sys=statfs,hostname",
 ];
 
 /** What a test may say of a store. */

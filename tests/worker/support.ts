@@ -116,6 +116,8 @@ export class Bench implements AsyncDisposable {
       limits: NO_LIMITS,
       env: {},
       argv: [""],
+      controlled: false,
+      awaitedService: undefined,
       timeout: 60_000,
       ...more,
     };

@@ -18,7 +18,7 @@ import time
 import traceback
 from typing import Any, Dict, Optional, Set
 
-from . import isolation, landlock, machine, processes, startup
+from . import file_access, isolation, landlock, machine, processes, startup
 from .wire import Channel, Header
 
 _SIGNALS = {"SIGINT": signal.SIGINT, "SIGTERM": signal.SIGTERM, "SIGKILL": signal.SIGKILL}
@@ -119,7 +119,7 @@ class ForkServer:
         return None if pid is None else machine.describe(pid, self._devices[name])
 
     def _become_session(self, request: Header, parent: int) -> None:
-        """Turns the forked child into a session; never returns."""
+        """Turns the forked child into a session, or into what reaches a session's files; never returns."""
         code = 1
         try:
             # A signal for this process must not end the other sessions.
@@ -129,7 +129,8 @@ class ForkServer:
             os.close(self._wakeup_read)
             os.close(self._wakeup_write)
             self._control.sock.close()
-            code = startup.main(self._socket_path, request, parent)
+            main = file_access.main if request.get("kind") == "files" else startup.main
+            code = main(self._socket_path, request, parent)
         except BaseException:
             # There may be no session channel yet: the fork server's own standard error goes to the worker's log.
             traceback.print_exc()

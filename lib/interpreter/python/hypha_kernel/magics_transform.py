@@ -7,8 +7,8 @@ lines the user wrote.
 """
 
 import ast
+import os
 import re
-import uuid
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 #: What the calls go to, among the built-in names. No identifier, so no user code can have the name by accident.
@@ -45,7 +45,7 @@ def parse(source: str, filename: str, flags: int) -> Parsed:
             return Parsed(_tree(source, filename, flags), source)
         except SyntaxError as failure:
             error = failure.with_traceback(None)
-    name = "_hypha_" + uuid.uuid4().hex
+    name = "_hypha_" + os.urandom(16).hex()
     text, changed = transform(source, name)
     if not changed and error is not None:
         _add_hint(error, source)

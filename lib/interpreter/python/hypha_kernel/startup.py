@@ -9,7 +9,7 @@ import sys
 import time
 from typing import Any, Dict, List
 
-from . import isolation, limits, overlay, processes, unawaited
+from . import isolation, limits, overlay, processes, service_hook, unawaited
 from .inline_figures import BACKEND_MODULE
 from .marks import Marks
 from .process_state import change_environment
@@ -75,6 +75,9 @@ def main(path: str, request: Header, parent: int) -> int:
     session.magics.install()
     session.soon(overlay.make)
     session.shim.install()
+    service_hook.watch(
+        session.shim.hooks, lambda name: control.send({"op": "service", "id": name})
+    )
     unawaited.install()
     return session.run(isolated)
 

@@ -1,0 +1,287 @@
+/**
+ * Client of the artifact manager: putting files into an artifact.
+ *
+ * Contract (measured on the Hypha server): files can be put only while the artifact is staged (`edit` with
+ * `stage: true`), and appear with `commit`; `discard` gives back what was there. Staging belongs to the artifact and
+ * not to who began it. `PUT /{workspace}/artifacts/{alias}/files/{path}` needs a content length, which `fetch` sends
+ * for bodies in memory only; larger files go in parts. Through its storage proxy, the default, the server loses what
+ * follows a `#` or `?` in a name, so it is asked to do without.
+ */
+import { messageOf, WorkerError } from "../errors.ts";
+import {
+  type ArtifactName,
+  artifactRoot,
+  artifactTitle,
+  fileAddress,
+  serverRoot,
+} from "./artifact_address.ts";
+import { request } from "./http.ts";
+
+/** A file that is going to be uploaded. */
+export interface UploadFile extends AsyncDisposable {
+  /** Size in bytes when it was opened; so much of it is uploaded. */
+  readonly size: number;
+  /** Reads some bytes, fewer than asked for at its end or when they are too many at a time. */
+  read(offset: number, length: number): Promise<Uint8Array>;
+}
+
+/** What {@linkcode ArtifactWriter} needs. */
+export interface ArtifactWriterOptions extends ArtifactName {
+  /** Token with write access. */
+  token: string | undefined;
+  /** Does the requests. @default the global `fetch` */
+  fetch?: typeof fetch;
+  /** How often a request is tried. @default 4 */
+  attempts?: number;
+  /** Wait before the second try in milliseconds; doubles each time. @default 250 */
+  backOff?: number;
+  /** How long one request may take in milliseconds. @default 120000 */
+  timeout?: number;
+  /** Size of the pieces in which files are sent, in bytes; at least 5 MiB, the storage's own limit. @default 16 MiB */
+  pieceSize?: number;
+}
+
+/** Options of a request. */
+export interface WriteOptions {
+  /** Stops the work; its reason is what is thrown then. */
+  signal?: AbortSignal | undefined;
+  /** Told of bytes that have arrived. */
+  onBytes?: (count: number) => void;
+}
+
+/** The artifact is not staged any more: somebody else has committed or discarded. */
+export class NotStagedError extends Error {
+  override readonly name = "NotStagedError";
+}
+
+const PIECE = 16 * 1024 * 1024;
+/** Most parts of one file, by the storage's protocol. */
+const MAX_PARTS = 10_000;
+const JSON_TYPE = { "content-type": "application/json" };
+
+interface Answer {
+  readonly status: number;
+  readonly text: string;
+  readonly etag: string | null;
+}
+
+interface Sending extends WriteOptions {
+  method: "PUT" | "POST";
+  body: string | Uint8Array<ArrayBuffer>;
+  headers?: Record<string, string>;
+  /** Whether the token goes along; pre-signed addresses carry their own authority. @default true */
+  authorized?: boolean;
+}
+
+/** Puts files into one artifact. */
+export class ArtifactWriter {
+  /** Full id of the artifact. */
+  readonly id: string;
+  /** What it is called in messages. */
+  readonly title: string;
+  readonly #root: string;
+  readonly #manager: string;
+  readonly #token: string | undefined;
+  readonly #settings: { fetch: typeof fetch; attempts: number; backOff: number; timeout: number };
+  readonly #pieceSize: number;
+
+  /** @throws {WorkerError} `staging_failed` for an unusable address */
+  constructor(options: ArtifactWriterOptions) {
+    this.id = `${options.workspace}/${options.alias}`;
+    this.title = artifactTitle(options);
+    this.#root = artifactRoot(options);
+    this.#manager = `${serverRoot(options)}/public/services/artifact-manager/`;
+    this.#token = options.token;
+    this.#pieceSize = options.pieceSize ?? PIECE;
+    this.#settings = {
+      fetch: options.fetch ?? ((input, init) => fetch(input, init)),
+      attempts: options.attempts ?? 4,
+      backOff: options.backOff ?? 250,
+      timeout: options.timeout ?? 120_000,
+    };
+  }
+
+  /** Whether it has changes that are not committed. @throws {WorkerError} `upload_failed` */
+  async staged(options: WriteOptions = {}): Promise<boolean> {
+    const status = await this.#call("get_status", {}, options);
+    return (status as { staged?: unknown } | null)?.staged === true;
+  }
+
+  /** Begins changes of the current version. @throws {WorkerError} `upload_failed` */
+  async stage(options: WriteOptions = {}): Promise<void> {
+    await this.#call("edit", { stage: true }, options);
+  }
+
+  /** Makes the changes visible. @throws {WorkerError} `upload_failed`; {NotStagedError} */
+  async commit(options: WriteOptions = {}): Promise<void> {
+    await this.#call("commit", {}, options);
+  }
+
+  /** Takes all changes back. @throws {WorkerError} `upload_failed`; {NotStagedError} */
+  async discard(options: WriteOptions = {}): Promise<void> {
+    await this.#call("discard", {}, options);
+  }
+
+  /** Puts one file into the staged artifact. @throws {WorkerError} `upload_failed`; {NotStagedError} */
+  async put(path: string, file: UploadFile, options: WriteOptions = {}): Promise<void> {
+    if (file.size > this.#pieceSize) return await this.#putParts(path, file, options);
+    const body = await this.#piece(path, file, 0, file.size);
+    const url = fileAddress(this.#root, path, { use_proxy: "false" });
+    const answer = await this.#send(path, url, { ...options, method: "PUT", body });
+    if (answer.status !== 200) throw this.#refusal(path, answer);
+    options.onBytes?.(body.byteLength);
+  }
+
+  /** Sends a file in parts, each of which can be sent again. */
+  async #putParts(path: string, file: UploadFile, options: WriteOptions): Promise<void> {
+    const size = Math.max(this.#pieceSize, Math.ceil(file.size / MAX_PARTS));
+    const count = Math.ceil(file.size / size);
+    const query = new URLSearchParams({ path, part_count: String(count) });
+    // What the storage proxy cannot carry may still get there directly.
+    if (/[#?%]/.test(path)) query.set("use_proxy", "false");
+    const begun = await this.#json(path, `create-multipart-upload?${query}`, {}, options);
+    const { upload_id: id, parts } = (begun ?? {}) as { upload_id?: unknown; parts?: unknown };
+    if (typeof id !== "string" || !Array.isArray(parts) || parts.length !== count) {
+      throw this.#failure(path, "the server gave no addresses for its parts");
+    }
+    const done: { part_number: number; etag: string }[] = [];
+    for (const [index, part] of parts.entries()) {
+      const body = await this.#piece(
+        path,
+        file,
+        index * size,
+        Math.min(size, file.size - index * size),
+      );
+      const url = this.#partAddress(path, part);
+      const answer = await this.#send(path, url, {
+        ...options,
+        method: "PUT",
+        body,
+        authorized: false,
+      });
+      if (answer.status !== 200 || answer.etag === null) throw this.#refusal(path, answer);
+        done.push({ part_number: index + 1, etag: answer.etag });
+      options.onBytes?.(body.byteLength);
+    }
+    await this.#json(path, "complete-multipart-upload", { upload_id: id, parts: done }, options);
+  }
+
+  #partAddress(path: string, part: unknown): URL {
+    const address = (part as { url?: unknown } | null)?.url;
+    const url = typeof address === "string" ? URL.parse(address) : null;
+    if (url === null || (url.protocol !== "http:" && url.protocol !== "https:")) {
+      throw this.#failure(path, "the server gave an unusable address for a part");
+    }
+    return url;
+  }
+
+  async #piece(
+    path: string,
+    file: UploadFile,
+    offset: number,
+    length: number,
+  ): Promise<Uint8Array<ArrayBuffer>> {
+    const piece = new Uint8Array(length);
+    for (let filled = 0; filled < length;) {
+      const bytes = await file.read(offset + filled, length - filled);
+      if (bytes.byteLength === 0) {
+        throw this.#failure(path, "the file became shorter while it was read");
+      }
+      piece.set(bytes, filled);
+      filled += bytes.byteLength;
+    }
+    return piece;
+  }
+
+  async #call(name: string, more: Record<string, unknown>, options: WriteOptions) {
+    const body = JSON.stringify({ artifact_id: this.id, ...more });
+    const url = new URL(this.#manager + name);
+    const answer = await this.#send("", url, {
+      ...options,
+      method: "POST",
+      body,
+      headers: JSON_TYPE,
+    });
+    return this.#parsed("", answer);
+  }
+
+  async #json(path: string, where: string, value: unknown, options: WriteOptions) {
+    const body = JSON.stringify(value);
+    const url = new URL(this.#root + where);
+    const answer = await this.#send(path, url, {
+      ...options,
+      method: "POST",
+      body,
+      headers: JSON_TYPE,
+    });
+    return this.#parsed(path, answer);
+  }
+
+  #parsed(path: string, answer: Answer): unknown {
+    if (answer.status !== 200) throw this.#refusal(path, answer);
+    try {
+      return JSON.parse(answer.text);
+    } catch {
+      throw this.#failure(path, "the server's answer is not readable");
+    }
+  }
+
+  async #send(path: string, url: URL, sending: Sending): Promise<Answer> {
+    const { method, body, signal, authorized = true } = sending;
+    const headers: Record<string, string> = { ...sending.headers };
+    if (authorized && this.#token !== undefined) headers.authorization = `Bearer ${this.#token}`;
+    try {
+      const reply = await request(url, { ...this.#settings, method, body, headers, signal });
+      const { response } = reply;
+      const text = await response.text();
+      return { status: response.status, text, etag: response.headers.get("etag") };
+    } catch (error) {
+      signal?.throwIfAborted();
+      throw this.#failure(
+        path,
+        messageOf(error),
+        "Check that this machine reaches the Hypha server.",
+      );
+    }
+  }
+
+  #refusal(path: string, { status, text }: Answer): WorkerError | NotStagedError {
+    const detail = reasonIn(text);
+    if (status === 400 && /staging mode/i.test(detail)) return new NotStagedError(detail);
+    switch (status) {
+      case 401:
+        return this.#failure(path, "the server does not accept the token", "Use a valid token.");
+      case 403:
+        return this.#failure(path, "permission denied", "Use a token that may write to it.");
+      case 404:
+        return /FileNotFound/.test(detail)
+          ? this.#failure(path, detail)
+          : this.#failure(path, "the artifact does not exist", "Create it, or name another one.");
+      case 429:
+        return this.#failure(path, "the server limits the rate of requests", "Try again later.");
+      default:
+        return this.#failure(path, `the server answered ${status}: ${detail}`);
+    }
+  }
+
+  #failure(path: string, reason: string, suggestion?: string): WorkerError {
+    const what = path === "" ? "" : `${JSON.stringify(path)} `;
+    return new WorkerError("upload_failed", `Cannot upload ${what}to ${this.title}: ${reason}`, {
+      context: { path, artifact: this.id },
+      ...(suggestion === undefined ? {} : { suggestion }),
+    });
+  }
+}
+
+/** What a refusal says, without the server's traceback. */
+function reasonIn(text: string): string {
+  let detail: unknown = text;
+  try {
+    detail = (JSON.parse(text) as { detail?: unknown })?.detail ?? text;
+  } catch {
+    // It is text.
+  }
+  const words = typeof detail === "string" ? detail : JSON.stringify(detail);
+  const last = words.includes("Traceback") ? words.trimEnd().split("\n").at(-1)! : words;
+  return last.trim().slice(0, 300);
+}
