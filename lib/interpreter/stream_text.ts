@@ -7,6 +7,8 @@
 const MAX_LINE = 64 * 1024;
 /** Pieces that are joined at once; many small strings cost more memory than one. */
 const PIECES = 1024;
+/** Pieces from this size on are left as they are: joining them would only copy them (characters). */
+const LARGE = 16 * 1024;
 const CONTROL = /[\r\b]/;
 const CONTROLS = /([\r\b\n])/;
 /** Text in which characters and columns are not the same: escape sequences and pairs of surrogates. */
@@ -130,10 +132,13 @@ export class StreamText {
   #settle(text: string): void {
     if (text === "") return;
     this.#settledSize += text.length;
-    this.#pieces.push(text);
-    if (this.#pieces.length < PIECES) return;
-    this.#settled.push(this.#pieces.join(""));
+    if (text.length < LARGE) {
+      this.#pieces.push(text);
+      if (this.#pieces.length < PIECES) return;
+    }
+    if (this.#pieces.length > 0) this.#settled.push(this.#pieces.join(""));
     this.#pieces = [];
+    if (text.length >= LARGE) this.#settled.push(text);
   }
 }
 

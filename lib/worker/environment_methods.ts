@@ -81,7 +81,8 @@ export function environmentMethods(context: MethodContext): Method[] {
       parameters: [KEY],
       handler: async (args, { caller }) => {
         checkOperator(context.rules, caller, "remove environments");
-        const { key } = await context.admin.get(args.key as string);
+        const { key, prefix } = await context.admin.get(args.key as string);
+        await context.worker.endIdle(prefix);
         await context.admin.remove(key);
         return { removed: key };
       },
@@ -134,6 +135,7 @@ export function environmentMethods(context: MethodContext): Method[] {
         checkOperator(context.rules, caller, "prune environments");
         const { max_count, max_size, max_age } = args as Record<string, number | undefined>;
         const dryRun = args.dry_run === true;
+        if (!dryRun) await context.worker.endIdle();
         const result = await context.admin.prune({
           ...(max_count === undefined ? {} : { maxEnvironments: max_count }),
           ...(max_size === undefined ? {} : { maxBytes: max_size }),

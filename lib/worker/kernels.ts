@@ -184,6 +184,18 @@ export class Kernels implements AsyncDisposable {
     await lease?.release();
   }
 
+  /**
+   * Ends fork servers that nobody uses before their time, so that their environments can be removed.
+   *
+   * @param prefix the environment; without one those of all
+   */
+  async endIdle(prefix?: string): Promise<void> {
+    const idle = [...this.#entries.values()].filter((entry) =>
+      entry.users === 0 && (prefix === undefined || entry.prefix === prefix)
+    );
+    await Promise.all(idle.map((entry) => this.#end(entry)));
+  }
+
   /** Ends all fork servers and with them all sessions. */
   async [Symbol.asyncDispose](): Promise<void> {
     for (const entry of [...this.#entries.values()]) this.#end(entry);

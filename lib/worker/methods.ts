@@ -12,6 +12,7 @@ import { codeResult, executionResult, sessionDetails, sessionInfo } from "./resu
 import { prepareStart } from "./start_method.ts";
 import { environmentOf } from "./environment.ts";
 import { environmentMethods } from "./environment_methods.ts";
+import { fileMethods } from "./file_methods.ts";
 import {
   type MethodContext,
   PROGRESS,
@@ -37,6 +38,7 @@ export function workerMethods(context: MethodContext): Method[] {
     stop(context),
     getLogs(context),
     ...controlMethods(context),
+    ...fileMethods(context),
     ...inspection(context),
     ...environmentMethods(context),
     ...administration(context),
@@ -103,6 +105,12 @@ function start(context: MethodContext): Method {
             files_to_stage: {
               type: "array",
               description: 'Files of the artifact: "a.csv", "folder/", "from:to", "from/:to/".',
+            },
+            files_to_save: {
+              type: "array",
+              description:
+                'Files of the session that go into the artifact when it ends: "out.csv", "results/", "from:to", ' +
+                '"results/*.csv".',
             },
             env: object("Environment variables; devices only among those of the worker."),
             limits: object("memory, cpu_time, processes, open_files, file_size."),
@@ -182,7 +190,10 @@ function execute(context: MethodContext): Method {
       {
         name: "output_callback",
         callback: true,
-        schema: { description: "Called with each output while the code runs." },
+        schema: {
+          description: "Called with each output while the code runs, in order. One that is slow " +
+            "slows the code down; one that does not answer for 5 seconds misses output.",
+        },
       },
       {
         name: "input_callback",

@@ -9,6 +9,7 @@ import { ensureDir } from "@std/fs";
 import { copyFontCache } from "../environments/font_cache.ts";
 import { messageOf, WorkerError } from "../errors.ts";
 import { describeExit } from "../interpreter/escalation.ts";
+import { FileProcess } from "../interpreter/file_process.ts";
 import type { Exit, ProcessUsage } from "../interpreter/fork_server.ts";
 import { Interpreter } from "../interpreter/interpreter.ts";
 import type {
@@ -25,6 +26,8 @@ import { deadError, type Death, type ExecuteRequest, type SessionResult } from "
 import type { KernelUse } from "./kernels.ts";
 import { CallQueue } from "./queue.ts";
 import { removeTree } from "./remove_tree.ts";
+import { saveFiles } from "./save_files.ts";
+import { SessionFiles } from "./session_files.ts";
 import { SessionLog } from "./session_log.ts";
 import type { SessionOptions, SessionState } from "./session_options.ts";
 import { Services } from "./services.ts";
@@ -47,6 +50,8 @@ export class Session {
   readonly createdAt: Date;
   /** Its directory; `work` below it is the working directory of the code. */
   readonly directory: string;
+  /** The files in its working directory. */
+  readonly files: SessionFiles;
   readonly #options: SessionOptions;
   readonly #abort = new AbortController();
   readonly #queue: CallQueue;
@@ -68,6 +73,7 @@ export class Session {
     this.#options = options;
     this.request = options.request;
     this.directory = options.directory;
+    this.files = new SessionFiles({ session: this.id, start: () => this.#startFileProcess() });
     this.createdAt = options.now();
     this.#lastActive = this.createdAt;
     this.log = new SessionLog({ now: options.now });
@@ -185,6 +191,20 @@ export class Session {
     this.#kernel = kernel;
     await copyFontCache(prefix, join(this.directory, "home"));
     await this.#newInterpreter();
+  }
+
+  async #startFileProcess(): Promise<FileProcess> {
+    const kernel = this.#kernel;
+    if (kernel === undefined) throw this.#notReady("reach the files of");
+    // While a session ends its files are still saved.
+    const server = this.#abort.signal.aborted
+      ? kernel.server
+      : await kernel.living(this.#abort.signal);
+    return await FileProcess.start(server, this.#options.switchboard, {
+      directory: this.directory,
+      folder: "work",
+      confined: this.#options.isolation.mode !== "off",
+    });
   }
 
   #isolation(): IsolationOptions {
@@ -369,12 +389,17 @@ export class Session {
     return deadError(this.id, this.death);
   }
 
-  /** Ends the session, also one that is starting. May be called again; resolves when nothing is left. */
-  end(): Promise<void> {
-    return this.#ending ??= this.#end();
+  /**
+   * Ends the session, also one that is starting. May be called again; resolves when nothing is left.
+   *
+   * @param saveTime How long saving its files may take (milliseconds). @default 600000
+   */
+  end(saveTime?: number): Promise<void> {
+    return this.#ending ??= this.#end(saveTime);
   }
 
-  async #end(): Promise<void> {
+  async #end(saveTime?: number): Promise<void> {
+    const used = this.#state === "running" || this.#state === "dead";
     this.#state = "stopped";
     const reason = new WorkerError("start_cancelled", `Session ${this.id} was stopped`);
     this.#abort.abort(reason);
@@ -382,6 +407,8 @@ export class Session {
     await this.#interpreter?.kill();
     await this.#replacing?.catch(() => {});
     await this.#started;
+    // Nothing changes them any more.
+    if (used) await saveFiles(this, saveTime);
     await this.#release();
     this.log.add("info", "Session stopped");
   }
@@ -393,6 +420,7 @@ export class Session {
 
   async #giveBack(): Promise<void> {
     await this.#interpreter?.kill();
+    await this.files[Symbol.asyncDispose]();
     await this.#kernel?.release();
     try {
       await removeTree(this.directory);

@@ -3,6 +3,8 @@ import { NOTHING_LOCAL, type SpecPolicy } from "../environments/policy.ts";
 import { WorkerError } from "../errors.ts";
 import { addSecret } from "../log.ts";
 import { createArtifactSource } from "../staging/artifact.ts";
+import type { ArtifactName } from "../staging/artifact_address.ts";
+import { ArtifactWriter } from "../staging/artifact_writer.ts";
 import type { StageSource } from "../staging/source.ts";
 import { type AccessRules, checkStart } from "./access.ts";
 import type { Caller } from "./caller.ts";
@@ -61,6 +63,11 @@ export function prepareStart(
     ...parts,
     entryPointOptional: caller.kind === "direct" && parsed.artifactId === undefined,
     source: artifactOf(parsed, workspace, context),
+    writer: (artifactId) => {
+      const artifactConfig = { ...parsed, artifactId: artifactId ?? parsed.artifactId };
+      const place = placeOf(artifactConfig, workspace, context);
+      return place && new ArtifactWriter(place);
+    },
     serverUrl: parsed.serverUrl ?? context.serverUrl,
     token: parsed.token,
     disableSsl: parsed.disableSsl || context.disableSsl,
@@ -108,6 +115,16 @@ export function artifactOf(
   workspace: string,
   context: StartContext,
 ): StageSource | undefined {
+  const place = placeOf(config, workspace, context);
+  return place && createArtifactSource(place);
+}
+
+/** The artifact that is meant, and the token it is opened with. */
+function placeOf(
+  config: Pick<StartConfig, "artifactId" | "appId" | "token" | "serverUrl">,
+  workspace: string,
+  context: StartContext,
+): ArtifactName & { token: string | undefined } | undefined {
   const named = config.artifactId ?? config.appId;
   if (named === undefined) return undefined;
   const slash = named.indexOf("/");
@@ -119,7 +136,7 @@ export function artifactOf(
   const serverUrl = config.token === undefined
     ? context.serverUrl
     : config.serverUrl ?? context.serverUrl;
-  return createArtifactSource({ serverUrl, workspace: owner, alias, token });
+  return { serverUrl, workspace: owner, alias, token };
 }
 
 /** Name of the service of the script that the controller waits for (Hypha contract); `undefined` for none. */

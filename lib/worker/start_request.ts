@@ -6,7 +6,9 @@ import { checkSpec, type SpecPolicy } from "../environments/policy.ts";
 import { type EnvironmentSpec, parseSpec } from "../environments/spec.ts";
 import { type ReadFile, readSpecFiles, specFiles } from "../environments/spec_files.ts";
 import { WorkerError } from "../errors.ts";
+import type { ArtifactWriter } from "../staging/artifact_writer.ts";
 import { parseStageEntries, type StageEntry } from "../staging/entries.ts";
+import { parseSaveEntries, type SaveEntry } from "../staging/save_entries.ts";
 import type { StageSource } from "../staging/source.ts";
 import type { SessionLimits } from "./session_limits.ts";
 import type { Manifest } from "./compile.ts";
@@ -31,6 +33,13 @@ export interface StartRequest {
   /** Reads the environment anew with the files of the app that the manifest names; absent when it names none. */
   readonly readSpec?: SpecReader;
   readonly stage: readonly StageEntry[];
+  /** Files of the session that go into the app's artifact when it ends. @default none */
+  readonly save?: readonly SaveEntry[];
+  /**
+   * Opens an artifact for uploads of the session: the app's own, or another one (`workspace/alias` or an alias of the
+   * session's workspace). `undefined` when none is known. @default there is none
+   */
+  readonly writer?: (artifactId?: string) => ArtifactWriter | undefined;
   /** Path of the entry script in the source, when there is one. */
   readonly entryPoint: string | undefined;
   /** Whether the session goes on when the entry script cannot be found, with a warning. */
@@ -87,6 +96,18 @@ function bad(name: string, problem: string): WorkerError {
   });
 }
 
+/** The id of an artifact, checked. @throws {WorkerError} `invalid_argument` naming the argument */
+export function checkArtifactId(id: string): string {
+  if (id.length <= MAX_ID && ID.test(id) && !id.includes("..") && id.split("/").length <= 2) {
+    return id;
+  }
+  throw new WorkerError(
+    "invalid_argument",
+    `Cannot use artifact ${JSON.stringify(id.slice(0, 80))}: its id must be "workspace/alias" or "alias"`,
+    { context: { argument: "artifact_id" } },
+  );
+}
+
 function text(config: Manifest, name: string, pattern?: RegExp): string | undefined {
   const value = config[name];
   if (value === undefined || value === null) return undefined;
@@ -138,7 +159,7 @@ export function parseStartConfig(config: Manifest): StartConfig {
 /** What a manifest asks for. */
 export type ManifestParts = Pick<
   StartRequest,
-  "spec" | "readSpec" | "stage" | "entryPoint" | "env"
+  "spec" | "readSpec" | "stage" | "save" | "entryPoint" | "env"
 >;
 
 /** What the manifest asks for: environment, files, entry script, variables. */
@@ -171,6 +192,7 @@ export function readManifest(
     spec,
     ...(specFiles(manifest) === undefined ? {} : { readSpec }),
     stage: parseStageEntries(manifest.files_to_stage),
+    save: parseSaveEntries(manifest.files_to_save),
     entryPoint: script ? script : undefined,
     env: { ...spec.variables, ...environmentOf(manifest.env, "manifest.env") },
   };

@@ -60,6 +60,9 @@ export interface StartHooks {
 /** `setTimeout` takes 31 bits of milliseconds. */
 const LONGEST_TIMER = 2 ** 31 - 1;
 
+/** Longest time files are saved when the worker ends (milliseconds): those who end it do not wait much longer. */
+const SHUTDOWN_SAVE_TIME = 20_000;
+
 /** Ended sessions whose logs can still be read. */
 const KEPT_ENDED = 200;
 
@@ -297,12 +300,16 @@ export class Worker implements AsyncDisposable {
     }
   }
 
-  /** Ends a session. Resolves when nothing of it is left; one that has ended is no error. */
-  async stop(id: string): Promise<void> {
+  /**
+   * Ends a session. Resolves when nothing of it is left; one that has ended is no error.
+   *
+   * @param saveTime How long saving its files may take (milliseconds). @default 600000
+   */
+  async stop(id: string, saveTime?: number): Promise<void> {
     const session = this.#sessions.get(id);
     if (session === undefined) return;
     try {
-      await session.end();
+      await session.end(saveTime);
     } finally {
       this.#retire(session);
     }
@@ -342,10 +349,17 @@ export class Worker implements AsyncDisposable {
     await settledWithin(Promise.all(drained), timeout);
   }
 
+  /** Lets go of environments that no session uses any more: one, or all. Otherwise they are kept for a while. */
+  async endIdle(prefix?: string): Promise<void> {
+    await this.#options.kernels.endIdle(prefix);
+  }
+
   /** Ends all sessions and refuses new ones. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stopping = true;
-    const results = await Promise.allSettled([...this.#sessions.keys()].map((id) => this.stop(id)));
+    const results = await Promise.allSettled(
+      [...this.#sessions.keys()].map((id) => this.stop(id, SHUTDOWN_SAVE_TIME)),
+    );
     for (const result of results) {
       if (result.status === "rejected") {
         this.#options.log.error("Cannot end a session", { reason: messageOf(result.reason) });

@@ -13,8 +13,8 @@ Deno.test("a worker comes and goes", async (t) => {
 server = await connect()
 w = await server.get_service("conda-worker")
 await w.start(config("busy"))
-code = "import os, time; open(os.environ['RUNNING'], 'w').close(); time.sleep(1.5); 6 * 7"
-cell = asyncio.ensure_future(w.execute("busy", code, config={"env": {"RUNNING": os.environ["RUNNING"]}}))
+code = "import time; print('runs'); time.sleep(1.5); 6 * 7"
+cell = asyncio.ensure_future(w.execute("busy", code, output_callback=lambda o: open(os.environ["RUNNING"], "w").close()))
 while not os.path.exists(os.environ["RUNNING"] + ".told"): await asyncio.sleep(0.02)
 await asyncio.sleep(0.2)
 print(await fails(w.execute("busy", "1")))

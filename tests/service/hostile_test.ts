@@ -209,6 +209,7 @@ Deno.test("whatever arrives is refused with a code or harmless: no fault, no pro
       environments,
       kernels: {
         use: () => Promise.reject(new Error("no kernel may be started")),
+        endIdle: () => Promise.resolve(),
         [Symbol.asyncDispose]: () => Promise.resolve(),
       } as unknown as Kernels,
       switchboard,

@@ -68,6 +68,25 @@ class CellsTest(unittest.TestCase):
         self.assertEqual(self.text(), mark(3) + "late" + mark(4, "s", "2"))
         self.assertFalse(self.marks.alone)
 
+    def test_what_is_printed_while_a_mark_is_written_comes_behind_it(self):
+        original = marks.write_all
+
+        def write_all(fd, data):
+            original(fd, data)
+            if data.startswith(b"\x1e"):
+                # As a destructor does that the garbage collector calls here.
+                self.out.write("x\n")
+
+        marks.write_all = write_all
+        try:
+            self.marks.put("s", "1")
+        finally:
+            marks.write_all = original
+        self.assertEqual(self.text(), mark(1, "s", "1"))
+        # It is nobody's, and does not get into the output of the next cell.
+        self.marks.begin("2", True)
+        self.assertEqual(self.text(), mark(2) + "x\nx\n" + mark(3, "s", "2"))
+
 
 if __name__ == "__main__":
     unittest.main()

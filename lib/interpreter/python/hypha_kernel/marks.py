@@ -92,6 +92,8 @@ class Marks:
         self.critical = Critical()
         #: The running cell: owner of everything that nobody else claims.
         self.active = ""
+        #: The thread that is writing a mark.
+        self.writer = 0
         #: Whether the running cell is certainly the only one that prints.
         self.alone = False
         #: The stream that was written to since the last mark.
@@ -123,7 +125,8 @@ class Marks:
         """
         with self:
             self.active = cell
-            self.alone = counted and self._number == self._end and self.last_stream is None
+            printed = self.last_stream is not None or any(stream.holding for stream in self.streams)
+            self.alone = counted and self._number == self._end and not printed
             if self.alone:
                 return
             if counted:
@@ -150,8 +153,12 @@ class Marks:
     def _write(self, kind: str, owner: str) -> int:
         self._number += 1
         data = self._prefix + (":%d:%s:%s\x1e" % (self._number, kind, owner)).encode("ascii")
-        for fd in self._fds:
-            write_all(fd, data)
+        self.writer = threading.get_ident()
+        try:
+            for fd in self._fds:
+                write_all(fd, data)
+        finally:
+            self.writer = 0
         self.last_stream = None
         return self._number
 

@@ -119,6 +119,10 @@ class OutStream(io.TextIOWrapper):
             self._write_in_child(data)
             return length
         marks = self._marks
+        if marks.writer and marks.writer == threading.get_ident():
+            # Printed by a destructor that the garbage collector calls between the two halves of a mark.
+            self._pending.append(data)
+            return length
         cell = CURRENT_CELL.get()
         foreign = cell and cell != marks.active
         # A line goes out at once when the stream was quiet; print() writes its text and its line end apart.

@@ -1,0 +1,152 @@
+/**
+ * Faults of managers, disks and channels while an environment is built, as the cache sees them: whatever happens,
+ * nothing half-made is taken for an environment, nothing keeps running, and the next start builds.
+ */
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { join } from "@std/path";
+import { exists } from "@std/fs";
+import { readPlace } from "../../lib/environments/marker.ts";
+import { EnvironmentStore } from "../../lib/environments/store.ts";
+import { type ErrorCode, WorkerError } from "../../lib/errors.ts";
+import { silentLogger } from "../../lib/log.ts";
+import type { ManagerKind } from "../../lib/managers/manager.ts";
+import { Double } from "../managers/double.ts";
+import type { ManagerFaults } from "../stack/stack.ts";
+import { Cache, spec } from "./support.ts";
+
+/** Long enough for every silent step of a healthy double, in milliseconds. */
+const STALL_MS = 4_000;
+
+interface Fault {
+  readonly name: string;
+  readonly faults: ManagerFaults;
+  readonly code: ErrorCode;
+  /** Managers that can have it. @default all */
+  readonly kinds?: readonly ManagerKind[];
+}
+
+const FAULTS: readonly Fault[] = [
+  { name: "claims success and makes nothing", faults: { lie: true }, code: "manager_failed" },
+  { name: "dies by a signal at once", faults: { crash: 11 }, code: "manager_failed" },
+  { name: "is killed while linking", faults: { kill_after_links: 1 }, code: "manager_failed" },
+  {
+    name: "is killed and leaves a child that writes on",
+    faults: { kill_after_links: 1, orphan: 30 },
+    code: "manager_failed",
+  },
+  {
+    name: "prints two documents",
+    faults: { two_documents: true },
+    code: "manager_failed",
+    kinds: ["conda"],
+  },
+  { name: "hangs silently", faults: { hang: "link" }, code: "environment_stalled" },
+  {
+    name: "finds a package gone from its channel",
+    faults: { gone: true },
+    code: "package_unavailable",
+  },
+  { name: "has no network", faults: { network: true }, code: "network" },
+  { name: "finds the disk full", faults: { disk_full_after_links: 1 }, code: "disk_full" },
+];
+
+for (const kind of ["mamba", "conda"] as const) {
+  Deno.test(`${kind}: after any fault nothing is left, and the next start builds`, async (t) => {
+    await using double = await Double.install(kind);
+    const manager = await double.detect({ stallMs: STALL_MS });
+    for (const { name, faults, code, kinds } of FAULTS) {
+      if (kinds !== undefined && !(kinds as readonly string[]).includes(kind)) continue;
+      await t.step(`a manager that ${name}`, async () => {
+        await double.setFaults(faults);
+        // As after a restart: what one worker knows of its manager does not matter.
+        const directory = join(double.directory, `cache-${code}-${Object.keys(faults).join("-")}`);
+        const store = new EnvironmentStore({
+          directory,
+          manager,
+          log: silentLogger,
+          minFreeBytes: 1,
+        });
+        const acquire = () => store.acquire(spec("toy-a"));
+        const error = await assertRejects(acquire, WorkerError);
+        assertEquals(error.code, code, error.message);
+        assertMatch(error.message, /^Cannot /);
+        assert(error.suggestion !== "");
+        assertEquals(await double.processes(), []);
+        assertEquals(await environments(store), []);
+
+        await double.setFaults({});
+        const lease = await acquire();
+        assertEquals([lease.cached, (await readPlace(store.layout, lease.key)).state], [
+          false,
+          "ready",
+        ]);
+        // What a child would have written after the end of its manager.
+        assert(!await exists(join(lease.prefix, "orphan.txt")));
+        const code_ = "import toy_a; print(toy_a.__version__)";
+        const { stdout } = await manager.execute(lease.prefix, ["python", "-c", code_]);
+        assertEquals(stdout, ["2.0"]);
+        await lease.release();
+        await store.close();
+      });
+    }
+  });
+}
+
+/** Places that have something in them. */
+async function environments(store: EnvironmentStore): Promise<string[]> {
+  const names: string[] = [];
+  for await (const { name, isDirectory } of Deno.readDir(store.layout.environments)) {
+    if (isDirectory) names.push(name);
+  }
+  return names;
+}
+
+/** A file system of so many bytes at a directory, until it is disposed; `undefined` where none can be mounted. */
+async function smallDisk(directory: string, bytes: number): Promise<AsyncDisposable | undefined> {
+  const run = async (command: string, ...args: string[]) => {
+    const { success } = await new Deno.Command(command, { args, stderr: "null" }).output()
+      .catch(() => ({ success: false }));
+    return success;
+  };
+  await Deno.mkdir(directory, { recursive: true });
+  if (!await run("mount", "-t", "tmpfs", "-o", `size=${bytes}`, "tmpfs", directory)) {
+    return undefined;
+  }
+  return {
+    [Symbol.asyncDispose]: async () => {
+      assert(await run("umount", directory), `Cannot unmount ${directory}`);
+    },
+  };
+}
+
+for (const kind of ["mamba", "conda"] as const) {
+  Deno.test(`${kind}: a disk that is really full fails the build, and leaves what is in use alone`, async () => {
+    await using cache = await Cache.make(kind, {}, { minFreeBytes: 1, limits: {} });
+    await using disk = await smallDisk(cache.double.cache, 40 * 1024 ** 2);
+    if (disk === undefined) {
+      console.log("SKIPPED: this user cannot mount a small file system");
+      return;
+    }
+    const used = await cache.store.acquire(spec("toy-a=1"));
+    const idle = await cache.build("toy-data");
+    const error = await assertRejects(
+      () => cache.store.acquire(spec("numpy", "pandas", "matplotlib")),
+      WorkerError,
+    );
+    assertEquals(error.code, "disk_full", error.message);
+    assertEquals(await cache.double.processes(), []);
+    // What nobody used has gone for the second try.
+    assertEquals(await cache.environments(), [used.key]);
+    assert(idle !== used.key);
+    assertEquals((await readPlace(cache.store.layout, used.key)).state, "ready");
+    const manager = await cache.double.detect();
+    const code = "import toy_a; print(toy_a.__version__)";
+    const { stdout } = await manager.execute(used.prefix, ["python", "-c", code]);
+    assertEquals(stdout, ["1.0"]);
+    // What fits is built.
+    const small = await cache.store.acquire(spec("toy-data"));
+    assertEquals([small.key, small.cached], [idle, false]);
+    for (const lease of [small, used]) await lease.release();
+    await cache.store.close();
+  });
+}
