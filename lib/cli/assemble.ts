@@ -1,9 +1,10 @@
 /** Puts the parts of a worker together, as the commands need it: manager, cache, kernels, sessions. */
 import { isAbsolute, join, resolve } from "@std/path";
+import { ensureDir } from "@std/fs";
 import type { EnvironmentAdmin } from "../environments/admin.ts";
 import type { CacheLimits } from "../environments/limits.ts";
 import { EnvironmentStore } from "../environments/store.ts";
-import { WorkerError } from "../errors.ts";
+import { messageOf, WorkerError } from "../errors.ts";
 import { installRuntime } from "../interpreter/runtime.ts";
 import { checkIsolation } from "../interpreter/isolation.ts";
 import type { IsolationMode } from "../interpreter/options.ts";
@@ -14,9 +15,10 @@ import type { Manager } from "../managers/manager.ts";
 import { Kernels } from "../worker/kernels.ts";
 import { DEVICE_VARIABLES } from "../worker/session_variables.ts";
 import { type Environments, Worker } from "../worker/worker.ts";
+import { clearTemporary, occupy, occupySessions } from "./leftovers.ts";
 import type { ManagerSettings } from "./manager_settings.ts";
 import { makeRuntimeDirectory } from "./runtime_directory.ts";
-import { makeSessionsDirectory, makeSocketsDirectory } from "./places.ts";
+import { makeSessionsDirectory, makeSocketsDirectory, temporaryPlaces } from "./places.ts";
 
 /** How sessions are isolated. */
 export interface IsolationSettings {
@@ -92,20 +94,37 @@ export function directoryOption(
   return resolve(expanded);
 }
 
+/** Takes the directory that was asked for. Throws `usage` when it cannot be. */
+async function occupyGiven(directory: string, log: Logger): Promise<Disposable> {
+  try {
+    await ensureDir(directory);
+    return await occupySessions(directory, log);
+  } catch (error) {
+    throw new WorkerError(
+      "usage",
+      `Cannot use working directory ${directory}: ${messageOf(error)}`,
+      { suggestion: "Choose a directory you may write to with --working-dir." },
+    );
+  }
+}
+
 /** Starts everything but sessions. Throws `manager_not_found`, `isolation_unavailable` or `usage`. */
 export async function assemble(options: AssembleOptions): Promise<Assembly> {
   const { cacheDir, isolation, log } = options;
   checkIsolation(isolation.mode, Deno.build.os, Deno.osRelease());
   const stack = new AsyncDisposableStack();
   try {
-    const temporary = (directory: string) => {
+    await clearTemporary(temporaryPlaces(options.environment), log);
+    const temporary = async (directory: string) => {
       stack.defer(() => Deno.remove(directory, { recursive: true }).catch(() => {}));
+      stack.use(await occupy(directory));
       return directory;
     };
     const runtimeDirectory = await makeRuntimeDirectory(cacheDir, options.environment, temporary);
     const manager = await detectManager({ runtimeDirectory, log, ...options.manager });
     const workingDir = options.workingDir ??
-      temporary(await makeSessionsDirectory(options.environment));
+      await temporary(await makeSessionsDirectory(options.environment));
+    if (options.workingDir !== undefined) stack.use(await occupyGiven(options.workingDir, log));
     const store = new EnvironmentStore({
       directory: cacheDir,
       manager,
@@ -115,7 +134,7 @@ export async function assemble(options: AssembleOptions): Promise<Assembly> {
     });
     stack.defer(() => store.close());
     await store.recover();
-    const sockets = temporary(await makeSocketsDirectory(options.environment));
+    const sockets = await temporary(await makeSocketsDirectory(options.environment));
     const switchboard = stack.use(await Switchboard.open(sockets, log));
     const program = await installRuntime(runtimeDirectory);
     const kernels = new Kernels({ manager, program, switchboard, log });

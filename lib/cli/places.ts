@@ -16,6 +16,11 @@ function candidates(environment: Environment): (string | undefined)[] {
   return [...own, "/var/tmp", undefined];
 }
 
+/** Where temporary things of workers may be. */
+export function temporaryPlaces(environment: Environment): string[] {
+  return candidates(environment).map((place) => place ?? environment("TMPDIR") ?? "/tmp");
+}
+
 async function make(prefix: string, places: (string | undefined)[]): Promise<string> {
   for (;;) {
     const dir = places.shift();

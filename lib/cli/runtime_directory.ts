@@ -15,7 +15,7 @@ import { makeSubstituteDirectory } from "./places.ts";
 export async function makeRuntimeDirectory(
   cacheDir: string,
   environment: (name: string) => string | undefined,
-  temporary: (directory: string) => string,
+  temporary: (directory: string) => string | Promise<string>,
 ): Promise<string> {
   const directory = join(cacheDir, "runtime");
   try {
@@ -26,7 +26,7 @@ export async function makeRuntimeDirectory(
     return directory;
   } catch (error) {
     if (isReadOnly(error) && await exists(join(cacheDir, "envs"))) {
-      return temporary(await makeSubstituteDirectory(environment));
+      return await temporary(await makeSubstituteDirectory(environment));
     }
     throw new WorkerError("usage", `Cannot use cache directory ${cacheDir}: ${messageOf(error)}`, {
       suggestion: "Choose a directory you may write to with --cache-dir.",

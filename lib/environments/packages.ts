@@ -11,6 +11,8 @@ import { bytesOf, walkFiles } from "./usage.ts";
 /** Layouts of managers have at most so many directories around a package's. */
 const MAX_DEPTH = 12;
 const ARCHIVES = [".conda", ".tar.bz2"];
+/** The name of an archive, and what follows while it is fetched, such as `.part` or `.partial`. */
+const ARCHIVE = /^(.+)\.(?:conda|tar\.bz2)((?:\.[\w-]+)*)$/;
 
 /** Options of {@linkcode prunePackages}. */
 export interface PrunePackagesOptions {
@@ -22,8 +24,9 @@ export interface PrunePackagesOptions {
 }
 
 /**
- * Removes packages that no environment has links to, with their archives, and returns how many bytes that
- * were. Where links cannot be made (another file system) those are all. Does nothing while somebody builds.
+ * Removes packages that no environment has links to, with their archives, and what builds left that failed while
+ * they fetched or unpacked; returns how many bytes that were. Where links cannot be made (another file system) all
+ * packages go. Does nothing while somebody builds.
  */
 export async function prunePackages(
   layout: CacheLayout,
@@ -34,8 +37,16 @@ export async function prunePackages(
   using lock = await FileLock.try(layout.packagesLock, "exclusive");
   if (lock === undefined) return 0;
   let freed = 0;
-  for await (const path of unpacked(layout.packages)) {
+  for await (const { path, complete } of contents(layout.packages)) {
     signal?.throwIfAborted();
+    if (!complete) {
+      const info = await Deno.lstat(path);
+      if ((info.ctime ?? info.mtime ?? new Date(0)).getTime() >= before) continue;
+      if (info.isDirectory) await walkFiles(path, (file) => freed += bytesOf(file), signal);
+      else freed += bytesOf(info);
+      if (!dryRun) await trash.discard(path);
+      continue;
+    }
     const record = await Deno.stat(join(path, "info", "index.json"));
     // The time of modification is that of the archive's maker.
     if ((record.ctime ?? record.mtime ?? new Date(0)).getTime() >= before) continue;
@@ -58,21 +69,44 @@ export async function prunePackages(
   return freed;
 }
 
-/** Directories of unpacked packages; managers put them at different depths. */
-async function* unpacked(directory: string, depth = 0): AsyncGenerator<string> {
-  let children: string[];
+/**
+ * Unpacked packages, and what is left of others: archives and parts of them, and directories that were not filled.
+ * Managers put them at different depths, and indexes of channels beside them.
+ */
+async function* contents(
+  directory: string,
+  depth = 0,
+): AsyncGenerator<{ path: string; complete: boolean }> {
+  let entries: Deno.DirEntry[];
   try {
-    children = (await Array.fromAsync(Deno.readDir(directory)))
-      .filter((entry) => entry.isDirectory)
-      .map((entry) => join(directory, entry.name));
+    entries = await Array.fromAsync(Deno.readDir(directory));
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return;
     throw error;
   }
-  for (const path of children) {
-    const found = await Deno.stat(join(path, "info", "index.json")).then(() => true, () => false);
-    if (found) yield path;
-    else if (depth < MAX_DEPTH) yield* unpacked(path, depth + 1);
+  const complete = new Set<string>();
+  const others: string[] = [];
+  for (const { name } of entries.filter((entry) => entry.isDirectory)) {
+    const path = join(directory, name);
+    const record = join(path, "info", "index.json");
+    if (await Deno.stat(record).then(() => true, () => false)) {
+      complete.add(name);
+      yield { path, complete: true };
+    } else others.push(name);
+  }
+  const stems: string[] = [];
+  for (const { name } of entries.filter((entry) => entry.isFile)) {
+    const [, stem, rest] = ARCHIVE.exec(name) ?? [];
+    if (stem === undefined) continue;
+    stems.push(stem);
+    // An archive that is whole belongs to what was unpacked from it.
+    if (rest !== "" || !complete.has(stem)) yield { path: join(directory, name), complete: false };
+  }
+  for (const name of others) {
+    const path = join(directory, name);
+    if (stems.some((stem) => name === stem || name.startsWith(`${stem}.`))) {
+      yield { path, complete: false };
+    } else if (depth < MAX_DEPTH) yield* contents(path, depth + 1);
   }
 }
 

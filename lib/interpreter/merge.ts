@@ -2,7 +2,7 @@
  * Puts the three channels of a session back into one order.
  *
  * Standard output, standard error and control are separate sockets. Python writes numbered *marks* into both
- * streams (see `python/hypha_kernel/streams.py`): nothing behind mark n is passed on before both streams have
+ * streams (see `python/hypha_kernel/marks.py`): nothing behind mark n is passed on before both streams have
  * reached it, and the control frame that names n is passed on exactly there.
  */
 import type { Header } from "./frames.ts";

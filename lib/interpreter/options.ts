@@ -65,6 +65,11 @@ export interface InterpreterOptions {
   onLateDisplay?: (display: DisplayData, cell?: number) => void;
 }
 
+/** Receives output; what it returns, if it is a promise, is waited for before more comes. */
+export type OutputReceiver =
+  | ((output: LiveOutput) => void)
+  | ((output: LiveOutput) => Promise<void>);
+
 /** One cell to run. */
 export interface ExecuteOptions {
   /** File name in tracebacks. @default `<cell n>` */
@@ -85,7 +90,7 @@ export interface ExecuteOptions {
    * Receives output while the cell runs. Must not throw. When it returns a promise it has enough: whatever writes is
    * made to wait until that resolves, the cell is stopped, or the output limit is reached.
    */
-  onOutput?: ((output: LiveOutput) => void | Promise<void>) | undefined;
+  onOutput?: OutputReceiver | undefined;
   /** Characters of output that are kept: the first four fifths and the last fifth. @default 10 Mi */
   outputLimit?: number;
 }

@@ -19,6 +19,8 @@ import {
 
 /** What {@linkcode createArtifactSource} needs. */
 export interface ArtifactSourceOptions extends ArtifactName {
+  /** Which version is read; `stage` for changes that are not committed. @default the newest that is committed */
+  version?: string | undefined;
   /** Token with read access. @default none: only public artifacts can be read */
   token?: string | undefined;
   /** Does the requests. @default the global `fetch` */
@@ -33,8 +35,9 @@ export interface ArtifactSourceOptions extends ArtifactName {
   pageSize?: number;
 }
 
-interface Settings extends Required<Omit<ArtifactSourceOptions, "token">> {
+interface Settings extends Required<Omit<ArtifactSourceOptions, "token" | "version">> {
   token: string | undefined;
+  version: string | undefined;
 }
 
 /** Opens the files of one artifact for reading. @throws {WorkerError} `staging_failed` for an unusable address. */
@@ -47,6 +50,7 @@ export function createArtifactSource(options: ArtifactSourceOptions): StageSourc
     fetch: (input, init) => fetch(input, init),
     ...options,
     token: options.token,
+    version: options.version,
   });
 }
 
@@ -57,7 +61,8 @@ class ArtifactSource implements StageSource {
 
   constructor(settings: Settings) {
     this.#settings = settings;
-    this.name = artifactTitle(settings);
+    const { version } = settings;
+    this.name = artifactTitle(settings) + (version === undefined ? "" : ` (version ${version})`);
     this.#root = artifactRoot(settings);
   }
 
@@ -78,6 +83,11 @@ class ArtifactSource implements StageSource {
     const url = this.#url(path, {});
     const { signal } = options;
     const first = await this.#get(path, url, signal);
+    // The server fails at files without content.
+    if (first.response.status === 500 && await this.#isEmpty(path, signal)) {
+      await first.response.body?.cancel();
+      return { size: 0, body: new Blob().stream() };
+    }
     if (!first.response.ok) throw await this.#refusal(path, first);
     const { headers } = first.response;
     // The length of a compressed body says nothing about the file.
@@ -127,6 +137,20 @@ class ArtifactSource implements StageSource {
     }
   }
 
+  async #isEmpty(path: string, signal: AbortSignal | undefined): Promise<boolean> {
+    const slash = path.lastIndexOf("/");
+    const name = path.slice(slash + 1);
+    try {
+      for await (const item of this.list(path.slice(0, Math.max(slash, 0)), { signal })) {
+        if (item.name === name && item.type === "file") return item.size === 0;
+      }
+    } catch (error) {
+      signal?.throwIfAborted();
+      if (!(error instanceof WorkerError)) throw error;
+    }
+    return false;
+  }
+
   #item(folder: string, item: unknown): StageItem {
     const { name, type, size } = (item ?? {}) as Record<string, unknown>;
     // A listing becomes paths on this disk, so the server's word is not enough.
@@ -141,7 +165,13 @@ class ArtifactSource implements StageSource {
   }
 
   #url(path: string, query: Record<string, string>): URL {
-    return fileAddress(this.#root, path, { ...query, use_proxy: "true", silent: "true" });
+    const { version } = this.#settings;
+    return fileAddress(this.#root, path, {
+      ...query,
+      ...(version === undefined ? {} : version === "stage" ? { stage: "true" } : { version }),
+      use_proxy: "true",
+      silent: "true",
+    });
   }
 
   async #get(
@@ -199,6 +229,11 @@ class ArtifactSource implements StageSource {
           "permission denied",
           "Use a token that may read the artifact, or make the artifact public.",
         );
+      case 500:
+        if (/version '.*' does not exist/.test(detail)) {
+          return this.#failure(path, "the artifact has no such version", "Name one it has.");
+        }
+        return this.#failure(path, `the server answered 500: ${detail}`);
       case 404:
         if (detail.includes("Artifact not found")) {
           return this.#failure(path, "the artifact does not exist");

@@ -1,10 +1,12 @@
 /** Brings the files of an app into its session's directory. */
+import { createHash } from "node:crypto";
 import { WorkerError } from "../errors.ts";
 import type { ProgressSink } from "../progress.ts";
 import type { StageEntry } from "./entries.ts";
 import { forEachLimited } from "./pool.ts";
 import type { StageSource } from "./source.ts";
-import { StageTarget } from "./target.ts";
+import { DamagedError, StageTarget } from "./target.ts";
+import { formatBytes, TransferReporter } from "./transfer_reporter.ts";
 
 /** Options of {@linkcode stageFiles}. */
 export interface StageOptions {
@@ -14,6 +16,8 @@ export interface StageOptions {
   onProgress?: ProgressSink | undefined;
   /** How many files are transferred, or folders listed, at a time. @default 4 */
   concurrency?: number;
+  /** Most bytes of all files together. @default no limit */
+  maxBytes?: number | undefined;
 }
 
 /** A file that was staged. */
@@ -27,21 +31,12 @@ export interface StagedFile {
 interface Job {
   readonly source: string;
   readonly target: string;
+  /** Size in bytes, when the source has told it. */
+  readonly size?: number;
 }
 
 /** Deeper than any real tree, shallower than a link that leads to its own parent. */
 const MAX_DEPTH = 64;
-const PROGRESS_INTERVAL = 250;
-
-function formatBytes(bytes: number): string {
-  const units = ["bytes", "KB", "MB", "GB"];
-  let unit = 0;
-  while (bytes >= 1000 && unit < units.length - 1) {
-    bytes /= 1000;
-    unit++;
-  }
-  return `${unit === 0 ? bytes : bytes.toFixed(1)} ${units[unit]}`;
-}
 
 function below(folder: string, name: string): string {
   return folder === "" ? name : `${folder}/${name}`;
@@ -85,7 +80,10 @@ async function planFolder(
           target: below(folder.target, item.name),
         };
         if (item.type === "directory") deeper.push(inner);
-        else plan.jobs.set(inner.target, inner);
+        else {
+          const { size } = item;
+          plan.jobs.set(inner.target, size === undefined ? inner : { ...inner, size });
+        }
       }
     });
     level = deeper;
@@ -107,44 +105,6 @@ async function makePlan(
   return plan;
 }
 
-class Reporter {
-  #last = -Infinity;
-  #files = 0;
-  #bytes = 0;
-  readonly #total: number;
-  readonly #report: ProgressSink;
-
-  constructor(total: number, report: ProgressSink) {
-    this.#total = total;
-    this.#report = report;
-  }
-
-  staged(bytes: number): void {
-    this.#files++;
-    this.#bytes += bytes;
-    const now = performance.now();
-    if (this.#files === this.#total || now - this.#last < PROGRESS_INTERVAL) return;
-    this.#last = now;
-    const done = `${this.#files} of ${this.#total} files`;
-    this.#report({
-      type: "info",
-      message: `Staging files: ${done} (${formatBytes(this.#bytes)})`,
-      phase: "stage",
-      percent: Math.floor(100 * this.#files / this.#total),
-    });
-  }
-
-  finished(): void {
-    const files = this.#files === 1 ? "1 file" : `${this.#files} files`;
-    this.#report({
-      type: "info",
-      message: `Staged ${files} (${formatBytes(this.#bytes)})`,
-      phase: "stage",
-      percent: 100,
-    });
-  }
-}
-
 /**
  * Copies what the entries name from a source into a directory, streamed, folders with everything below them.
  *
@@ -159,7 +119,7 @@ export async function stageFiles(
   directory: string,
   options: StageOptions = {},
 ): Promise<StagedFile[]> {
-  const { signal, concurrency = 4, onProgress: report = () => {} } = options;
+  const { signal, concurrency = 4, maxBytes = Infinity, onProgress: report = () => {} } = options;
   signal?.throwIfAborted();
   if (entries.length === 0) return [];
   report({ type: "info", message: `Staging files from ${source.name}`, phase: "stage" });
@@ -167,14 +127,120 @@ export async function stageFiles(
   const { jobs, folders } = await makePlan(entries, source, concurrency, signal);
   for (const folder of folders) await target.makeFolder(folder);
 
-  const reporter = new Reporter(jobs.size, report);
+  const budget = new Budget(maxBytes);
+  const all = [...jobs.values()];
+  const sized = all.every((job) => job.size !== undefined);
+  const known = all.reduce((sum, job) => sum + (job.size ?? 0), 0);
+  budget.check(known);
+  const reporter = new TransferReporter({
+    verbs: ["Staging", "Staged"],
+    phase: "stage",
+    files: all.length,
+    bytes: sized ? known : undefined,
+    report,
+  });
   const staged = new Map<string, number>();
-  await forEachLimited(jobs.values(), concurrency, signal, async (job, signal) => {
-    const file = await source.open(job.source, { signal });
-    const bytes = await target.write(job.target, file.body, { size: file.size, signal });
-    staged.set(job.target, bytes);
-    reporter.staged(bytes);
+  await forEachLimited(all, concurrency, signal, async (job, signal) => {
+    const onBytes = (count: number) => {
+      budget.spend(count);
+      reporter.moved(count);
+    };
+    staged.set(job.target, await transfer(job, source, target, onBytes, signal));
+    reporter.fileDone();
   });
   reporter.finished();
   return [...jobs.keys()].map((path) => ({ path, bytes: staged.get(path) ?? 0 }));
+}
+
+/** The bytes that may be staged. */
+class Budget {
+  readonly #limit: number;
+  #spent = 0;
+
+  constructor(limit: number) {
+    this.#limit = limit;
+  }
+
+  spend(count: number): void {
+    this.#spent += count;
+    this.check(this.#spent);
+  }
+
+  /** @throws {WorkerError} `staging_failed` when so many bytes are too many */
+  check(bytes: number): void {
+    if (bytes <= this.#limit) return;
+    throw new WorkerError(
+      "staging_failed",
+      `Cannot stage files: they have more than ${formatBytes(this.#limit)}, the most of one session`,
+      {
+        context: { limit: this.#limit },
+        suggestion: "Stage less, or ask the operator to raise --max-stage-size.",
+      },
+    );
+  }
+}
+
+/**
+ * Copies one file.
+ *
+ * A checksum that is wrong is asked for again. Storage that encrypts tells something else that looks like one, so
+ * content that has arrived twice the same is right.
+ */
+async function transfer(
+  job: Job,
+  source: StageSource,
+  target: StageTarget,
+  onBytes: (count: number) => void,
+  signal: AbortSignal,
+): Promise<number> {
+  if (job.size === 0) return await target.write(job.target, new Blob().stream(), { signal });
+  for (let previous: string | undefined;;) {
+    const file = await source.open(job.source, { signal });
+    const expected = /^"?([0-9a-f]{32})"?$/.exec(file.etag ?? "")?.[1];
+    const hash = expected === undefined ? undefined : createHash("md5");
+    const body = observed(file.body, (chunk) => {
+      onBytes(chunk.byteLength);
+      hash?.update(chunk);
+    });
+    let digest: string | undefined;
+    const verify = () => {
+      digest = hash?.digest("hex");
+      if (digest !== expected && digest !== previous) throw new DamagedError();
+    };
+    try {
+      return await target.write(job.target, body, { size: file.size, verify, signal });
+    } catch (error) {
+      if (!(error instanceof DamagedError)) throw error;
+      if (previous !== undefined) {
+        throw new WorkerError(
+          "staging_failed",
+          `Cannot stage ${JSON.stringify(job.target)}: it does not arrive as it is, by its checksum`,
+          { context: { path: job.target, source: source.name }, suggestion: "Try again later." },
+        );
+      }
+      previous = digest;
+    }
+  }
+}
+
+/** The same content, with a look at each piece. What the look throws is what reading throws. */
+function observed(
+  body: ReadableStream<Uint8Array<ArrayBuffer>>,
+  look: (chunk: Uint8Array<ArrayBuffer>) => void,
+): ReadableStream<Uint8Array<ArrayBuffer>> {
+  const reader = body.getReader();
+  return new ReadableStream({
+    async pull(controller) {
+      const { done, value } = await reader.read();
+      if (done) return controller.close();
+      try {
+        look(value);
+      } catch (error) {
+        await reader.cancel(error).catch(() => {});
+        throw error;
+      }
+      controller.enqueue(value);
+    },
+    cancel: (reason) => reader.cancel(reason),
+  }, { highWaterMark: 0 });
 }

@@ -12,6 +12,11 @@ export function isInside(folder: string, path: string): boolean {
   return path === folder || path.startsWith(folder.endsWith("/") ? folder : `${folder}/`);
 }
 
+/** What arrived is not what was sent. */
+export class DamagedError extends Error {
+  override readonly name = "DamagedError";
+}
+
 /** Writes files below one directory. */
 export class StageTarget {
   readonly #root: string;
@@ -31,14 +36,19 @@ export class StageTarget {
    *
    * @param path Relative path, already checked.
    * @param body Its content; read to the end, or cancelled.
-   * @param options `size` in bytes, when known, is verified; `signal` stops the work.
+   * @param options `size` in bytes, when known, is verified; so is what `verify` looks at, which throws when the content
+   * is not right; `signal` stops the work.
    * @returns Number of bytes written.
    * @throws {WorkerError} `staging_failed`, `disk_full`; the signal's reason; what the body threw.
    */
   async write(
     path: string,
     body: ReadableStream<Uint8Array<ArrayBuffer>>,
-    options: { size?: number | undefined; signal?: AbortSignal | undefined } = {},
+    options: {
+      size?: number | undefined;
+      verify?: () => void;
+      signal?: AbortSignal | undefined;
+    } = {},
   ): Promise<number> {
     const slash = path.lastIndexOf("/");
     let temporary: string | undefined;
@@ -53,6 +63,7 @@ export class StageTarget {
       if (options.size !== undefined && size !== options.size) {
         throw this.#failure(path, `${size} instead of ${options.size} bytes arrived`);
       }
+      options.verify?.();
       await Deno.rename(temporary, target);
       temporary = undefined;
       return size;
@@ -98,7 +109,7 @@ export class StageTarget {
   }
 
   #typed(path: string, error: unknown): unknown {
-    if (error instanceof WorkerError) return error;
+    if (error instanceof WorkerError || error instanceof DamagedError) return error;
     const message = messageOf(error);
     if (/no space left|disk quota exceeded|os error (28|122)/i.test(message)) {
       return new WorkerError("disk_full", `Cannot stage ${JSON.stringify(path)}: ${message}`, {

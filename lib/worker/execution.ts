@@ -1,6 +1,7 @@
 /** One execution in a session: what is asked for, and what comes back. */
 import { WorkerError } from "../errors.ts";
-import type { ExecutionResult, LiveOutput } from "../interpreter/outputs.ts";
+import type { OutputReceiver } from "../interpreter/options.ts";
+import type { ExecutionResult } from "../interpreter/outputs.ts";
 
 /** One execution. */
 export interface ExecuteRequest {
@@ -9,7 +10,7 @@ export interface ExecuteRequest {
   /** Milliseconds; none without. */
   timeout?: number | undefined;
   signal?: AbortSignal | undefined;
-  onOutput?: ((output: LiveOutput) => void | Promise<void>) | undefined;
+  onOutput?: OutputReceiver | undefined;
   /** Answers `input()`. */
   onInput?: ((prompt: string, password: boolean) => Promise<string>) | undefined;
   silent?: boolean;

@@ -80,7 +80,14 @@ function start(context: MethodContext): Method {
           workspace: { type: "string", description: "Workspace of the session." },
           client_id: { type: "string", description: "Client id for the session's own connection." },
           app_id: { type: "string", description: "The app; its artifact holds script and files." },
-          artifact_id: { type: "string", description: "Artifact of the app, workspace/alias." },
+          artifact_id: {
+            type: "string",
+            description: "Artifact of the app, workspace/alias or workspace/alias@version.",
+          },
+          version: {
+            type: "string",
+            description: 'Version of the artifact; "stage" for changes that are not committed.',
+          },
           server_url: { type: "string", description: "Server the session connects to." },
           token: { type: "string", description: "Token for the session's own connection." },
           entry_point: { type: "string", description: "Script to run at start." },

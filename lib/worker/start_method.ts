@@ -111,7 +111,7 @@ function identity(
 
 /** Where the app's files are: the artifact of the app, read with the token of the start. */
 export function artifactOf(
-  config: Pick<StartConfig, "artifactId" | "appId" | "token" | "serverUrl">,
+  config: ArtifactConfig,
   workspace: string,
   context: StartContext,
 ): StageSource | undefined {
@@ -119,24 +119,30 @@ export function artifactOf(
   return place && createArtifactSource(place);
 }
 
+/** The fields of a start that say where its artifact is. */
+type ArtifactConfig =
+  & Pick<StartConfig, "artifactId" | "appId" | "token" | "serverUrl">
+  & Partial<Pick<StartConfig, "version">>;
+
 /** The artifact that is meant, and the token it is opened with. */
 function placeOf(
-  config: Pick<StartConfig, "artifactId" | "appId" | "token" | "serverUrl">,
+  config: ArtifactConfig,
   workspace: string,
   context: StartContext,
-): ArtifactName & { token: string | undefined } | undefined {
+): ArtifactName & { token: string | undefined; version: string | undefined } | undefined {
   const named = config.artifactId ?? config.appId;
   if (named === undefined) return undefined;
   const slash = named.indexOf("/");
   const owner = slash < 0 ? workspace : named.slice(0, slash);
-  const alias = named.slice(slash + 1);
+  // "alias@version" names a version.
+  const [alias = "", version = config.version] = named.slice(slash + 1).split("@", 2);
   // Another workspace's artifact is opened by the caller's rights only, and the worker's token stays at home.
   const own = owner === workspace && workspace === context.rules.workspace;
   const token = config.token ?? (own ? context.token : undefined);
   const serverUrl = config.token === undefined
     ? context.serverUrl
     : config.serverUrl ?? context.serverUrl;
-  return { serverUrl, workspace: owner, alias, token };
+  return { serverUrl, workspace: owner, alias, token, version };
 }
 
 /** Name of the service of the script that the controller waits for (Hypha contract); `undefined` for none. */

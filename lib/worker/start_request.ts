@@ -74,6 +74,8 @@ export interface StartConfig {
   readonly clientId: string | undefined;
   readonly appId: string | undefined;
   readonly artifactId: string | undefined;
+  /** Version of the artifact. */
+  readonly version: string | undefined;
   readonly entryPoint: string | undefined;
   readonly serverUrl: string | undefined;
   readonly token: string | undefined;
@@ -147,6 +149,7 @@ export function parseStartConfig(config: Manifest): StartConfig {
     clientId: text(config, "client_id", ID),
     appId: text(config, "app_id", ID),
     artifactId: text(config, "artifact_id", ID),
+    version: text(config, "version", ID),
     entryPoint: text(config, "entry_point"),
     serverUrl,
     token: text(config, "token"),

@@ -9,8 +9,7 @@ import type { EnvironmentLease } from "../environments/store.ts";
 import type { EnvironmentSpec } from "../environments/spec.ts";
 import { delay, settledWithin } from "../delay.ts";
 import { hasCode, messageOf, WorkerError } from "../errors.ts";
-import type { IsolationOptions } from "../interpreter/options.ts";
-import type { LiveOutput } from "../interpreter/outputs.ts";
+import type { IsolationOptions, OutputReceiver } from "../interpreter/options.ts";
 import type { Switchboard } from "../interpreter/switchboard.ts";
 import type { Logger } from "../log.ts";
 import type { ProgressSink } from "../progress.ts";
@@ -53,7 +52,7 @@ export interface WorkerOptions {
 export interface StartHooks {
   onProgress: ProgressSink;
   /** Receives the output of the entry script. */
-  onOutput?: (output: LiveOutput) => void | Promise<void>;
+  onOutput?: OutputReceiver;
   signal?: AbortSignal;
 }
 
@@ -72,6 +71,8 @@ export class Worker implements AsyncDisposable {
   readonly #sessions = new Map<string, Session>();
   readonly #ended = new Map<string, Session>();
   readonly #now: () => Date;
+  /** Workers may share a working directory. */
+  readonly #salt = crypto.randomUUID();
   #stopping = false;
 
   /** A worker without sessions. */
@@ -101,6 +102,13 @@ export class Worker implements AsyncDisposable {
     return this.#options.maxSessions ?? 200;
   }
 
+  /** Names from outside never become paths: directories are named by hash, which differs in each worker. */
+  async #directoryName(id: string): Promise<string> {
+    const bytes = new TextEncoder().encode(`${this.#salt}/${id}`);
+    const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+    return `session-${digest.toHex().slice(0, 16)}`;
+  }
+
   /**
    * Starts a session: environment, files, Python, entry script. When it throws, nothing is left but the log.
    */
@@ -108,7 +116,7 @@ export class Worker implements AsyncDisposable {
     const { id } = request;
     const passedVariables = this.#options.passedVariables ?? {};
     checkDevices(request.env, passedVariables, "config.manifest.env");
-    const directory = join(this.#options.workingDirectory, await directoryName(id));
+    const directory = join(this.#options.workingDirectory, await this.#directoryName(id));
     // From here to where the session is entered there must be no turn of the event loop.
     if (this.#stopping) {
       throw new WorkerError("worker_stopping", "Cannot start session: the worker is shutting down");
@@ -373,11 +381,4 @@ function notFound(id: string): WorkerError {
   return new WorkerError("session_not_found", `Conda environment session ${id} not found`, {
     context: { session: id },
   });
-}
-
-/** Names from outside never become paths: directories are named by hash. */
-async function directoryName(id: string): Promise<string> {
-  const bytes = new TextEncoder().encode(id);
-  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
-  return `session-${digest.toHex().slice(0, 16)}`;
 }

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { type ManagerKind, managerPath } from "../stack/stack.ts";
 import { descendants, eventually, isAlive, Stage } from "./stage.ts";
-import { spawnProgram } from "./worker_process.ts";
+import { spawnProgram, startWorker } from "./worker_process.ts";
 
 Deno.test("a worker comes and goes", async (t) => {
   await using stage = await Stage.start({ args: ["--drain-timeout=3"] });
@@ -172,6 +172,39 @@ await asyncio.gather(*[w.stop("same-%d" % n) for n in range(8)])`);
     assertStringIncludes(stderr, "Error: Cannot connect");
     assert(!stderr.includes("not-a-token-of-anyone"), "the token is in the output");
   });
+});
+
+Deno.test("the next worker clears what a killed one has left of sessions", async () => {
+  const sessions = await Deno.makeTempDir({ prefix: "sessions-" });
+  const left = async () => {
+    const names = await Array.fromAsync(Deno.readDir(sessions));
+    return names.filter((entry) => entry.isDirectory).length;
+  };
+  try {
+    await using stage = await Stage.start({ args: [`--working-dir=${sessions}`] });
+    const start = `
+server = await connect()
+w = await server.get_service(os.environ["WORKER"])
+await w.start(config(os.environ["NAME"]))
+await w.execute(os.environ["NAME"], "import os; os.mkdir('closed'); open('closed/file', 'w').close(); os.chmod('closed', 0)")`;
+    const id = (worker: { stdout: string }) => /Service ID: (\S+\/\S+)/.exec(worker.stdout)![1]!;
+    await stage.python(start, { WORKER: id(stage.worker), NAME: "left" });
+    assertEquals(await left(), 1);
+    await stage.worker.stop("SIGKILL");
+    await stage.restartWorker();
+    assertEquals(await left(), 0, stage.worker.output());
+    // What another worker uses now is not touched.
+    await stage.python(start, { WORKER: id(stage.worker), NAME: "used" });
+    {
+      await using other = await startWorker(stage.server, stage.options);
+      assertEquals(await left(), 1, other.output());
+    }
+    assertEquals(await left(), 1);
+    await stage.worker.stop();
+    assertEquals(await left(), 0);
+  } finally {
+    await Deno.remove(sessions, { recursive: true });
+  }
 });
 
 for (const kind of ["micromamba", "conda"] satisfies ManagerKind[]) {

@@ -1,5 +1,4 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { TcpProxy } from "../stack/tcp_proxy.ts";
 import { eventually, isAlive, Stage } from "./stage.ts";
 import { spawnProgram } from "./worker_process.ts";
 

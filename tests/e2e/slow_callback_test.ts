@@ -32,9 +32,7 @@ got = []
 async def slow(o):
     got.append(o.get("text") or o["data"]["text/plain"])
     await asyncio.sleep(0.01)
-code = """import sys
-for i in range(100):
-    print('o%d' % i); print('e%d' % i, file=sys.stderr); display(i)"""
+code = "import sys\\nfor i in range(100):\\n    print('o%d' % i); print('e%d' % i, file=sys.stderr); display(i)"
 await w.execute("s", code, output_callback=slow)
 expected = "".join("o%d\\ne%d\\n%d" % (i, i, i) for i in range(100))
 check("".join(got) == expected, got[:20])`);

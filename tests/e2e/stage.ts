@@ -123,7 +123,9 @@ export class Stage implements AsyncDisposable {
   async sessionDirectories(): Promise<string[]> {
     const found: string[] = [];
     try {
-      for await (const entry of Deno.readDir(this.worker.workingDir)) found.push(entry.name);
+      for await (const entry of Deno.readDir(this.worker.workingDir)) {
+        if (entry.isDirectory) found.push(entry.name);
+      }
     } catch (error) {
       if (!(error instanceof Deno.errors.NotFound)) throw error;
     }

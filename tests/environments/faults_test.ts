@@ -26,13 +26,13 @@ interface Fault {
 }
 
 const FAULTS: readonly Fault[] = [
-  { name: "claims success and makes nothing", faults: { lie: true }, code: "manager_failed" },
+  { name: "claims success and makes nothing", faults: { lie: true }, code: "environment_failed" },
   { name: "dies by a signal at once", faults: { crash: 11 }, code: "manager_failed" },
-  { name: "is killed while linking", faults: { kill_after_links: 1 }, code: "manager_failed" },
+  { name: "is killed while linking", faults: { kill_after_links: 1 }, code: "environment_failed" },
   {
     name: "is killed and leaves a child that writes on",
     faults: { kill_after_links: 1, orphan: 30 },
-    code: "manager_failed",
+    code: "environment_failed",
   },
   {
     name: "prints two documents",
@@ -114,7 +114,8 @@ async function smallDisk(directory: string, bytes: number): Promise<AsyncDisposa
   }
   return {
     [Symbol.asyncDispose]: async () => {
-      assert(await run("umount", directory), `Cannot unmount ${directory}`);
+      // Lazily: a test that fails may still have files open there.
+      assert(await run("umount", "-l", directory), `Cannot unmount ${directory}`);
     },
   };
 }
@@ -128,24 +129,21 @@ for (const kind of ["mamba", "conda"] as const) {
       return;
     }
     const used = await cache.store.acquire(spec("toy-a=1"));
-    const idle = await cache.build("toy-data");
     const error = await assertRejects(
       () => cache.store.acquire(spec("numpy", "pandas", "matplotlib")),
       WorkerError,
     );
     assertEquals(error.code, "disk_full", error.message);
     assertEquals(await cache.double.processes(), []);
-    // What nobody used has gone for the second try.
     assertEquals(await cache.environments(), [used.key]);
-    assert(idle !== used.key);
     assertEquals((await readPlace(cache.store.layout, used.key)).state, "ready");
     const manager = await cache.double.detect();
     const code = "import toy_a; print(toy_a.__version__)";
     const { stdout } = await manager.execute(used.prefix, ["python", "-c", code]);
     assertEquals(stdout, ["1.0"]);
-    // What fits is built.
+    // What fits is built, in the place of what the failed builds had fetched.
     const small = await cache.store.acquire(spec("toy-data"));
-    assertEquals([small.key, small.cached], [idle, false]);
+    assertEquals((await readPlace(cache.store.layout, small.key)).state, "ready");
     for (const lease of [small, used]) await lease.release();
     await cache.store.close();
   });

@@ -149,10 +149,12 @@ await attempt("fault", worker.execute("S", "bug"))
     assertEquals([caller.kind, caller.user], ["direct", "user-1"]);
   });
 
-  await t.step("5000 rapid notifications arrive joined, in exact order, and do not disconnect", async () => {
-    const results = await python(
-      hypha,
-      `
+  await t.step(
+    "5000 rapid notifications arrive joined, in exact order, and do not disconnect",
+    async () => {
+      const results = await python(
+        hypha,
+        `
 messages = []
 await worker.execute("S", "flood", output_callback=lambda message: messages.append(plain(message)))
 results["messages"] = len(messages)
@@ -160,16 +162,17 @@ results["all"] = "".join(m["text"] for m in messages)
 for name in ["stdout", "stderr"]:
     results[name] = "".join(m["text"] for m in messages if m["name"] == name)
 `,
-    );
-    const numbers = Array.from({ length: 5000 }, (_, i) => i);
-    const joined = (list: number[]) => list.map((i) => `<${i}>`).join("");
-    assertEquals(results.stdout, joined(numbers.filter((i) => i % 7 !== 0)) + "the end");
-    assertEquals(results.stderr, joined(numbers.filter((i) => i % 7 === 0)));
-    assertEquals(results.all, joined(numbers) + "the end");
-    // The stream changes 1430 times, and each run of one stream is a message or a few.
-    assert(results.messages < 1600, String(results.messages));
-    assertEquals(events, []);
-  });
+      );
+      const numbers = Array.from({ length: 5000 }, (_, i) => i);
+      const joined = (list: number[]) => list.map((i) => `<${i}>`).join("");
+      assertEquals(results.stdout, joined(numbers.filter((i) => i % 7 !== 0)) + "the end");
+      assertEquals(results.stderr, joined(numbers.filter((i) => i % 7 === 0)));
+      assertEquals(results.all, joined(numbers) + "the end");
+      // The stream changes 1430 times, and each run of one stream is a message or a few.
+      assert(results.messages < 1600, String(results.messages));
+      assertEquals(events, []);
+    },
+  );
 
   await t.step("large arguments and results travel whole", async () => {
     const results = await python(

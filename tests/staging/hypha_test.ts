@@ -26,6 +26,11 @@ async def main():
     for path, content in json.loads(os.environ["FILES"]).items():
         await asyncio.to_thread(put, path, content)
     await manager.commit(artifact.id)
+    for path, content in json.loads(os.environ["NEWER"]).items():
+        await manager.edit(artifact.id, stage=True, version="new")
+        await asyncio.to_thread(put, path, content)
+        if content != "staged":
+            await manager.commit(artifact.id)
     await server.disconnect()
 asyncio.run(main())
 `;
@@ -41,13 +46,30 @@ Deno.test("staging from a real artifact manager", async (t) => {
     "models/deep/50 % ü.bin": "more",
     "source.txt": "text ü",
     "raw/r": "raw",
+    "package/__init__.py": "",
+    "package/m.py": "m",
   };
+  const newer = { "newer.txt": "newer", "late.txt": "staged" };
   const { code, stderr } = await runPythonClient(UPLOAD, {
-    env: { URL: hypha.url, TOKEN: token, WORKSPACE: workspace, FILES: JSON.stringify(files) },
+    env: {
+      URL: hypha.url,
+      TOKEN: token,
+      WORKSPACE: workspace,
+      FILES: JSON.stringify(files),
+      NEWER: JSON.stringify(newer),
+    },
   });
   assertEquals(code, 0, stderr.slice(-2000));
-  const sourceWith = (more: { token?: string | undefined; alias?: string }) =>
-    createArtifactSource({ serverUrl: hypha.url, workspace, alias: "data", token, ...more });
+  type More = { token?: string | undefined; alias?: string; version?: string };
+  const sourceWith = (more: More) =>
+    createArtifactSource({
+      serverUrl: hypha.url,
+      workspace,
+      alias: "data",
+      token,
+      version: "v0",
+      ...more,
+    });
 
   await t.step("all four forms arrive", async () => {
     const directory = await Deno.makeTempDir();
@@ -80,9 +102,45 @@ Deno.test("staging from a real artifact manager", async (t) => {
       alias: "data",
       token,
       pageSize: 2,
+      version: "v0",
     });
     const names = (await Array.fromAsync(paged.list(""))).map((item) => item.name);
-    assertEquals(names.sort(), ["a.csv", "models", "raw", "source.txt"]);
+    assertEquals(names.sort(), ["a.csv", "models", "package", "raw", "source.txt"]);
+  });
+
+  await t.step("files without content arrive, in folders and by name", async () => {
+    const directory = await Deno.makeTempDir();
+    try {
+      const entries = ["package/", "package/__init__.py:alone.py"];
+      const staged = await stageFiles(parseStageEntries(entries), sourceWith({}), directory);
+      assertEquals(staged.map(({ path, bytes }) => `${path} ${bytes}`).sort(), [
+        "alone.py 0",
+        "package/__init__.py 0",
+        "package/m.py 1",
+      ]);
+      assertEquals((await Deno.stat(join(directory, "alone.py"))).size, 0);
+    } finally {
+      await Deno.remove(directory, { recursive: true });
+    }
+  });
+
+  await t.step("a version is what it was, and staged changes can be read", async () => {
+    const names = async (version: string | undefined) => {
+      const source = createArtifactSource({
+        serverUrl: hypha.url,
+        workspace,
+        alias: "data",
+        token,
+        version,
+      });
+      return (await Array.fromAsync(source.list(""))).map((item) => item.name).sort();
+    };
+    assert((await names("v0")).includes("a.csv"));
+    assertEquals(await names("v1"), ["newer.txt"]);
+    assertEquals(await names(undefined), ["newer.txt"]);
+    assertEquals(await names("stage"), ["late.txt"]);
+    assertEquals(await sourceWith({ version: "stage" }).readText("late.txt"), "staged");
+    await assertRejects(() => names("v9"), WorkerError, "(version v9)");
   });
 
   const refusals: [string, { token?: string | undefined; alias?: string }, string, string][] = [

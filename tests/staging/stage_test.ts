@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { join } from "@std/path";
+import { createHash } from "node:crypto";
 import { WorkerError } from "../../lib/errors.ts";
 import type { Progress } from "../../lib/progress.ts";
 import { createArtifactSource } from "../../lib/staging/artifact.ts";
@@ -201,6 +202,90 @@ Deno.test("stage: a local folder is a source too, but not beyond itself", async 
   await assertRejects(() => stage("nothing"), WorkerError, "does not exist");
   await Deno.remove(join(app.path, "leak"));
   await assertRejects(() => stage("models/"), WorkerError, "deep");
+});
+
+/** The MD5 of a text, as storage tells it. */
+function md5(content: string): string {
+  return `"${createHash("md5").update(content).digest("hex")}"`;
+}
+
+Deno.test("stage: content that does not match its checksum is fetched again", async () => {
+  await using server = startArtifactServer();
+  server.files.set("f", bytes("right"));
+  const answers = ["wrong", "right"];
+  server.fault = () => new Response(answers.shift(), { headers: { etag: md5("right") } });
+  await using session = await TemporaryFolder.make();
+  await stageFiles(parseStageEntries(["f"]), sourceOf(server.url), session.path);
+  assertEquals(await tree(session.path), { f: "right" });
+  assertEquals(server.requests.length, 2);
+});
+
+Deno.test("stage: content that arrives damaged again and again is refused, and leaves nothing", async () => {
+  await using server = startArtifactServer();
+  let count = 0;
+  server.fault = () => new Response(`wrong ${count++}`, { headers: { etag: md5("right") } });
+  await using session = await TemporaryFolder.make();
+  const error = await assertRejects(
+    () => stageFiles(parseStageEntries(["f"]), sourceOf(server.url), session.path),
+    WorkerError,
+    "checksum",
+  );
+  assertEquals(error.code, "staging_failed");
+  assertEquals(await tree(session.path), {});
+});
+
+Deno.test("stage: storage whose etags only look like checksums can be used", async () => {
+  await using server = startArtifactServer();
+  server.fault = () => new Response("same", { headers: { etag: md5("a key and the content") } });
+  await using session = await TemporaryFolder.make();
+  await stageFiles(parseStageEntries(["f"]), sourceOf(server.url), session.path);
+  assertEquals(await tree(session.path), { f: "same" });
+});
+
+Deno.test("stage: more than the limit is refused before it is fetched, or where it gets beyond", async () => {
+  await using server = startArtifactServer();
+  for (const name of ["a", "b", "c"]) server.files.set(`d/${name}`, bytes("x".repeat(1000)));
+  await using session = await TemporaryFolder.make();
+  const stage = (entries: string[], maxBytes: number) =>
+    stageFiles(parseStageEntries(entries), sourceOf(server.url), session.path, { maxBytes });
+  const error = await assertRejects(() => stage(["d/"], 2999), WorkerError, "more than 3.0 KB");
+  assertEquals([error.code, error.suggestion.includes("--max-stage-size")], [
+    "staging_failed",
+    true,
+  ]);
+  assert(server.requests.every((request) => request.path.includes("/files/d/?")));
+  await assertRejects(() => stage(["d/a", "d/b", "d/c"], 2999), WorkerError, "more than");
+  assertEquals(
+    Object.keys(await tree(session.path)).filter((path) => path.includes(".stage-")),
+    [],
+  );
+  await stage(["d/"], 3000);
+});
+
+Deno.test("stage: progress tells bytes, also within one large file", async () => {
+  await using server = startArtifactServer();
+  const content = new Uint8Array(3_000_000);
+  server.files.set("d/f", content);
+  server.fault = (path) => {
+    if (path !== "d/f") return undefined;
+    let sent = 0;
+    const body = new ReadableStream<Uint8Array>({
+      async pull(controller) {
+        if (sent >= content.length) return controller.close();
+        await new Promise((resolve) => setTimeout(resolve, 100));
+        controller.enqueue(content.subarray(sent, sent += 300_000));
+      },
+    });
+    return new Response(body, { headers: { "content-length": String(content.length) } });
+  };
+  await using session = await TemporaryFolder.make();
+  const progress: Progress[] = [];
+  await stageFiles(parseStageEntries(["d/"]), sourceOf(server.url), session.path, {
+    onProgress: (message) => progress.push(message),
+  });
+  const within = progress.filter((one) => one.bytes !== undefined && one.percent! < 100);
+  assert(within.length > 0 && within.every((one) => one.bytes!.total === content.length));
+  assertEquals(progress.at(-1)?.bytes, { done: content.length, total: content.length });
 });
 
 Deno.test("stage: nothing to stage touches nothing", async () => {

@@ -1,6 +1,5 @@
 /** Uploads into the artifact manager of a real Hypha server, and the rules of what is uploaded. */
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { join } from "@std/path";
 import { WorkerError } from "../../lib/errors.ts";
 import type { Progress } from "../../lib/progress.ts";
 import { createArtifactSource } from "../../lib/staging/artifact.ts";
@@ -86,14 +85,10 @@ Deno.test("patterns: what they match", () => {
 });
 
 Deno.test("patterns: the time of a match is bounded by the lengths, whatever the pattern", () => {
-  let comparisons = 0;
-  const name = new Proxy({ length: 0 }, {});
-  assertEquals(name.length, comparisons);
   // Backtracking over all stars would take longer than the age of the universe.
   const pattern = `${"a*".repeat(60)}b`;
   assert(!matchesPattern(pattern, "a".repeat(255)));
   assert(!matchesPattern(`${"**/a/".repeat(60)}b`, "a/".repeat(200) + "c"));
-  comparisons++;
 });
 
 Deno.test("save entries: their forms", () => {
@@ -370,5 +365,4 @@ Deno.test("uploads into a real artifact manager", async (t) => {
     assertEquals(await readerOf("out").readText("again"), "yes");
     assert(count >= 8);
   });
-  assert(join("a", "b") === "a/b");
 });

@@ -1,7 +1,7 @@
 """Python's side of the worker: a fork server, and the sessions forked from it.
 
 Standard library only, Python 3.8 or newer. A session behaves like a Jupyter kernel without being one: the wire
-is described in ``wire.py``, output in ``streams.py``, cells in ``cells.py``, rich results in ``display.py``.
+is described in ``wire.py``, output in ``streams.py`` and ``marks.py``, cells in ``cells.py``, rich results in ``display.py``.
 """
 
 import os
