@@ -41,6 +41,8 @@ export interface AssembleOptions {
   workingDir: string | undefined;
   /** Sessions at once. @default the worker's own limit */
   maxSessions?: number | undefined;
+  /** Sessions at once of one workspace. @default no limit but that of all */
+  maxWorkspaceSessions?: number | undefined;
   /** Variables of this process. */
   environment: (name: string) => string | undefined;
   isolation: IsolationSettings;
@@ -152,6 +154,9 @@ export async function assemble(options: AssembleOptions): Promise<Assembly> {
           writable: isolation.writable ?? [],
         },
         ...(options.maxSessions === undefined ? {} : { maxSessions: options.maxSessions }),
+        ...(options.maxWorkspaceSessions === undefined
+          ? {}
+          : { maxWorkspaceSessions: options.maxWorkspaceSessions }),
         log,
       }),
     );

@@ -148,6 +148,13 @@ export const START_OPTIONS: readonly Option[] = [
     default: "200",
   },
   {
+    name: "max-workspace-sessions",
+    type: "text",
+    value: "N",
+    help: "Sessions at once of one workspace",
+    default: "no limit but --max-sessions",
+  },
+  {
     name: "idle-timeout",
     type: "text",
     value: "SECONDS",

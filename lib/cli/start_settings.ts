@@ -30,6 +30,7 @@ export interface StartSettings {
   disableSsl: boolean;
   verbose: boolean;
   maxSessions: number | undefined;
+  maxWorkspaceSessions: number | undefined;
   limits: SessionLimits;
   isolation: IsolationMode;
   /** What manifests may use of this machine. */
@@ -97,6 +98,7 @@ export async function readSettings(
     disableSsl: values["disable-ssl"] === true,
     verbose: values.verbose === true,
     maxSessions: positive("max-sessions", text("max-sessions")),
+    maxWorkspaceSessions: positive("max-workspace-sessions", text("max-workspace-sessions")),
     limits: readLimits(text),
     isolation: isolationOption(text("isolation")),
     secretFiles: tokenFile === undefined ? [] : [resolve(tokenFile)],

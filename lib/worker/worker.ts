@@ -38,6 +38,8 @@ export interface WorkerOptions {
   log: Logger;
   /** Sessions at once. @default 200 */
   maxSessions?: number;
+  /** Sessions at once of one workspace. @default no limit but that of all */
+  maxWorkspaceSessions?: number;
   /** Executions of one session that may wait. @default 64 */
   queueLimit?: number;
   /** Variables of the worker that sessions get too. @default none */
@@ -130,6 +132,7 @@ export class Worker implements AsyncDisposable {
         `Cannot start session: the worker runs ${this.#sessions.size} sessions already`,
       );
     }
+    this.#checkShare(request.workspace);
     hooks.signal?.throwIfAborted();
     const session = new Session({
       request,
@@ -165,6 +168,24 @@ export class Worker implements AsyncDisposable {
     } finally {
       hooks.signal?.removeEventListener("abort", onAbort);
     }
+  }
+
+  /** One tenant must not take all places. */
+  #checkShare(workspace: string): void {
+    const limit = this.#options.maxWorkspaceSessions ?? Infinity;
+    let count = 0;
+    for (const session of this.#sessions.values()) {
+      if (session.request.workspace === workspace) count++;
+    }
+    if (count < limit) return;
+    throw new WorkerError(
+      "too_many_sessions",
+      `Cannot start session: workspace ${workspace} has ${count} sessions here already`,
+      {
+        context: { workspace, limit },
+        suggestion: "Stop sessions of your workspace that are not needed.",
+      },
+    );
   }
 
   /** Ends a session that lives too long, or in which nothing has been executed for too long. */

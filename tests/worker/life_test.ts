@@ -326,3 +326,19 @@ Deno.test("a start whose caller has gone already is not begun", async () => {
   );
   assertEquals(bench.worker.sessions.length, 0);
 });
+
+Deno.test("a workspace gets no more than its share, starts at once included; others get theirs", async () => {
+  await using bench = await Bench.start({ worker: { maxWorkspaceSessions: 2 } });
+  const { worker } = bench;
+  const start = (id: string, workspace: string) =>
+    worker.start(bench.request(`${workspace}/${id}`, { workspace }), { onProgress: () => {} });
+  const results = await Promise.allSettled(["1", "2", "3", "4"].map((id) => start(id, "greedy")));
+  const refused = results.flatMap((one) => one.status === "rejected" ? [one.reason] : []);
+  assertEquals(refused.map((error) => error.code), ["too_many_sessions", "too_many_sessions"]);
+  assertStringIncludes(refused[0].message, "workspace greedy has 2 sessions");
+  await start("1", "modest");
+  const [one] = worker.sessions.filter((session) => session.request.workspace === "greedy");
+  await worker.stop(one!.id);
+  await start("5", "greedy");
+  assertEquals(worker.sessions.length, 3);
+});
