@@ -136,12 +136,14 @@ export const MEASURES: Readonly<Record<string, Measure>> = {
 
 /** The footnotes of the table. */
 export const NOTES = `
-[1] The opponents start 20: 50 of their processes take 3 GB.
-[2] With a receiver of the live stream. Output beyond the limit is read, and its end kept; nothing is written to disk.
-[3] The opponents cannot interrupt it: it ends by itself, here after 2 s. hypha's worker offers no interrupt at all:
-    here the one of its kernel class is called.
-[4] Not measured with the opponents.
-"-" is what was not measured with an opponent, "fails" what it cannot do.`.trim();
+- [1] The opponents start 20: 50 of their processes take 3 GB.
+- [2] With a receiver of the live stream. Output beyond the limit is read, and its end kept; nothing
+  is written to disk.
+- [3] The opponents cannot interrupt it: it ends by itself, here after 2 s. hypha's worker offers no
+  interrupt at all: here the one of its kernel class is called.
+- [4] Not measured with the opponents.
+- "-" is what was not measured with an opponent, "fails" what it cannot do.
+`.trim();
 
 /** The value below which a share of all values lies. */
 export function quantile(values: readonly number[], share: number): number {

@@ -6,6 +6,7 @@
  *     deno run --allow-all scripts/docs.ts --check    fails when one is out of date
  */
 import { dirname, fromFileUrl, join } from "@std/path";
+import { ENV_COMMANDS } from "../lib/cli/env_options.ts";
 import { environmentNames, type Option } from "../lib/cli/option.ts";
 import { RUN_OPTIONS, START_OPTIONS } from "../lib/cli/options.ts";
 import { errorKinds } from "../lib/errors.ts";
@@ -106,7 +107,7 @@ function optionRow(option: Option): string[] {
   return [flag, variable, option.help, initial];
 }
 
-/** The options of both commands, for the README. */
+/** The options of the commands, for the README. */
 function options(): string {
   const head = ["Option", "Variable", "Meaning", "Default"];
   return `\`start\`:
@@ -115,7 +116,20 @@ ${table(head, START_OPTIONS.map(optionRow))}
 
 \`run\`:
 
-${table(head, RUN_OPTIONS.map(optionRow))}`;
+${table(head, RUN_OPTIONS.map(optionRow))}
+
+\`env\`:
+
+${table(["Command", ...head], envRows())}`;
+}
+
+/** Options of the commands of `env`, each once, with the commands that have it. */
+function envRows(): string[][] {
+  const commands = new Map<Option, string[]>();
+  for (const [name, { options }] of Object.entries(ENV_COMMANDS)) {
+    for (const option of options) commands.set(option, [...commands.get(option) ?? [], name]);
+  }
+  return [...commands].map(([option, names]) => [names.join(", "), ...optionRow(option)]);
 }
 
 /** Puts a text between the marks of that name. */

@@ -43,6 +43,8 @@ export interface AssembleOptions {
   maxSessions?: number | undefined;
   /** Sessions at once of one workspace. @default no limit but that of all */
   maxWorkspaceSessions?: number | undefined;
+  /** Most bytes of the files staged for one session. @default the worker's own limit */
+  maxStageSize?: number | undefined;
   /** Variables of this process. */
   environment: (name: string) => string | undefined;
   isolation: IsolationSettings;
@@ -154,6 +156,7 @@ export async function assemble(options: AssembleOptions): Promise<Assembly> {
           writable: isolation.writable ?? [],
         },
         ...(options.maxSessions === undefined ? {} : { maxSessions: options.maxSessions }),
+        ...(options.maxStageSize === undefined ? {} : { maxStageSize: options.maxStageSize }),
         ...(options.maxWorkspaceSessions === undefined
           ? {}
           : { maxWorkspaceSessions: options.maxWorkspaceSessions }),

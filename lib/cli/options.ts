@@ -155,6 +155,13 @@ export const START_OPTIONS: readonly Option[] = [
     default: "no limit but --max-sessions",
   },
   {
+    name: "max-stage-size",
+    type: "text",
+    value: "SIZE",
+    help: "Most bytes of the files staged for one session",
+    default: "50GiB",
+  },
+  {
     name: "idle-timeout",
     type: "text",
     value: "SECONDS",

@@ -41,6 +41,7 @@ export async function start(args: readonly string[], context: CommandContext): P
     cacheLimits: settings.cacheLimits,
     workingDir: settings.workingDir,
     maxSessions: settings.maxSessions,
+    maxStageSize: settings.maxStageSize,
     maxWorkspaceSessions: settings.maxWorkspaceSessions,
     environment: context.environment,
     isolation: { mode: settings.isolation, hidden: settings.secretFiles },

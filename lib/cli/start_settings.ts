@@ -30,6 +30,8 @@ export interface StartSettings {
   disableSsl: boolean;
   verbose: boolean;
   maxSessions: number | undefined;
+  /** Bytes. */
+  maxStageSize: number | undefined;
   maxWorkspaceSessions: number | undefined;
   limits: SessionLimits;
   isolation: IsolationMode;
@@ -98,6 +100,7 @@ export async function readSettings(
     disableSsl: values["disable-ssl"] === true,
     verbose: values.verbose === true,
     maxSessions: positive("max-sessions", text("max-sessions")),
+    maxStageSize: sizeOption("max-stage-size", text("max-stage-size")),
     maxWorkspaceSessions: positive("max-workspace-sessions", text("max-workspace-sessions")),
     limits: readLimits(text),
     isolation: isolationOption(text("isolation")),
@@ -132,6 +135,13 @@ function positive(name: string, value: string | undefined): number | undefined {
   return number;
 }
 
+function sizeOption(name: string, value: string | undefined): number | undefined {
+  if (value === undefined) return undefined;
+  const size = parseSize(value);
+  if (size === undefined) throw usage(`--${name} must be a size such as 4GiB, received ${value}`);
+  return size;
+}
+
 /** Seconds as milliseconds; 0 is allowed. */
 function seconds(name: string, value: string | undefined): number | undefined {
   return value === "0" ? 0 : milliseconds(name, value);
@@ -143,11 +153,7 @@ function milliseconds(name: string, value: string | undefined): number | undefin
 }
 
 function readLimits(text: (name: string) => string | undefined): SessionLimits {
-  const size = text("memory-limit");
-  const memory = size === undefined ? undefined : parseSize(size);
-  if (size !== undefined && memory === undefined) {
-    throw usage(`--memory-limit must be a size such as 4GiB, received ${size}`);
-  }
+  const memory = sizeOption("memory-limit", text("memory-limit"));
   const cpu = positive("cpu-limit", text("cpu-limit"));
   const idle = positive("idle-timeout", text("idle-timeout"));
   const life = positive("max-lifetime", text("max-lifetime"));

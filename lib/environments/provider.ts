@@ -140,7 +140,7 @@ export class Provider {
   async #build(place: string, spec: EnvironmentSpec, announcer: Announcer): Promise<void> {
     const { layout, trash, janitor, users, minFreeBytes, log } = this.#options;
     const { signal } = announcer;
-    const leave = await users.enter(place, "build");
+    const leave = users.enter(place, "build");
     const directories = [layout.environments, layout.packages];
     const reclaim = (enough: () => Promise<boolean>) => {
       log.warning("the disk of the cache is full; removing what is not in use");

@@ -193,7 +193,7 @@ export class EnvironmentStore {
       if (use !== undefined) {
         const message = cached ? "Found cached environment" : "Environment is ready";
         onProgress?.({ type: "success", message, phase: "environment", percent: 100 });
-        return await this.#lease(use.place, use.lock, cached, spec);
+        return this.#lease(use.place, use.lock, cached, spec);
       }
       if (refresh) this.#failures.forget(key);
       else this.#failures.check(key);
@@ -247,14 +247,14 @@ export class EnvironmentStore {
     await this.admin.close();
   }
 
-  async #lease(
+  #lease(
     place: string,
     lock: FileLock,
     cached: boolean,
     { variables = {} }: EnvironmentSpec,
-  ): Promise<EnvironmentLease> {
+  ): EnvironmentLease {
     this.#leases.add(lock);
-    const leave = await this.#users.enter(place);
+    const leave = this.#users.enter(place);
     this.#touch(place, TOUCH_MS);
     this.#compile(place);
     const release = async () => {
@@ -343,7 +343,7 @@ export class EnvironmentStore {
       if (await hasBytecode(prefix)) return;
       using lock = await FileLock.try(this.layout.lock(place), "shared");
       if (lock === undefined || (await readPlace(this.layout, place)).state !== "ready") return;
-      const leave = await this.#users.enter(place);
+      const leave = this.#users.enter(place);
       try {
         await makeBytecode(prefix, this.#manager, this.#closing.signal);
         await this.#measure(place);

@@ -37,6 +37,9 @@ interface Note {
   readonly since: string;
 }
 
+/** Notes of this process that are being written: who begins a use does not wait, who looks does. */
+const writing = new Set<Promise<unknown>>();
+
 interface Use {
   count: number;
   readonly note: Promise<NoteFile | undefined>;
@@ -59,21 +62,19 @@ export class Users {
    *
    * @returns ends the use; does nothing the second time
    */
-  async enter(place: string, role: Role = "use"): Promise<() => Promise<void>> {
+  enter(place: string, role: Role = "use"): () => Promise<void> {
     const id = `${role} ${place}`;
     const use = this.#uses.get(id) ?? { count: 0, note: this.#write(place, role) };
     this.#uses.set(id, use);
     use.count++;
     let left = false;
-    const leave = async () => {
+    return async () => {
       if (left) return;
       left = true;
       if (--use.count > 0) return;
       if (this.#uses.get(id) === use) this.#uses.delete(id);
       await (await use.note)?.remove();
     };
-    await use.note;
-    return leave;
   }
 
   /** Ends all uses. */
@@ -83,14 +84,13 @@ export class Users {
     await Promise.all(uses.map(async ({ note }) => await (await note)?.remove()));
   }
 
-  async #write(place: string, role: Role): Promise<NoteFile | undefined> {
+  #write(place: string, role: Role): Promise<NoteFile | undefined> {
     const since = new Date(this.#now()).toISOString();
     const note: Note = { place, role, pid: Deno.pid, host: hostName(), since };
-    try {
-      return await NoteFile.write(this.#directory, note);
-    } catch {
-      return undefined;
-    }
+    const written = NoteFile.write(this.#directory, note).catch(() => undefined)
+      .finally(() => writing.delete(written));
+    writing.add(written);
+    return written;
   }
 }
 
@@ -140,6 +140,7 @@ export class UserTable {
 
   /** Reads the notes, and removes those that killed processes left. */
   static async read(layout: Pick<CacheLayout, "users">): Promise<UserTable> {
+    await Promise.all(writing);
     const byPlace = new Map<string, Note[]>();
     const host = hostName();
     for (const name of await list(layout.users)) {

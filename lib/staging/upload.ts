@@ -178,17 +178,11 @@ export async function uploadFiles(
   const files = [...jobs.values()];
   let committed = true;
   if (files.length > 0) {
-    const before = turns.get(writer.id);
-    const own = Promise.withResolvers<void>();
-    const turn = own.promise;
-    turns.set(writer.id, turn);
-    try {
-      await before;
-      committed = await transfer(files, source, writer, { ...options, onProgress });
-    } finally {
-      own.resolve();
-      if (turns.get(writer.id) === turn) turns.delete(writer.id);
-    }
+    committed = await inTurn(
+      writer.id,
+      signal,
+      () => transfer(files, source, writer, { ...options, onProgress }),
+    );
   }
   return {
     artifact_id: writer.id,
@@ -197,6 +191,31 @@ export async function uploadFiles(
     bytes: files.reduce((sum, job) => sum + job.size, 0),
     committed,
   };
+}
+
+/** Does something when all that came before has ended. Who gives up waiting does not let later ones pass. */
+async function inTurn<T>(
+  id: string,
+  signal: AbortSignal | undefined,
+  work: () => Promise<T>,
+): Promise<T> {
+  const before = turns.get(id) ?? Promise.resolve();
+  const own = Promise.withResolvers<void>();
+  const turn = before.then(() => own.promise);
+  turns.set(id, turn);
+  turn.then(() => turns.get(id) === turn && turns.delete(id));
+  const stop = Promise.withResolvers<never>();
+  stop.promise.catch(() => {});
+  const onAbort = () => stop.reject(signal?.reason);
+  signal?.addEventListener("abort", onAbort, { once: true });
+  try {
+    signal?.throwIfAborted();
+    await Promise.race([before, stop.promise]);
+    return await work();
+  } finally {
+    signal?.removeEventListener("abort", onAbort);
+    own.resolve();
+  }
 }
 
 /** Uploads until it is committed, or left to whoever commits. Whether it is committed. */

@@ -319,7 +319,7 @@ function uploadOutputs(context: MethodContext): Method {
       const id = args.artifact_id as string | undefined;
       const writer = writerOf(session, id === undefined ? undefined : checkArtifactId(id));
       return await uploadFiles(entries, session.files, writer, {
-        signal: AbortSignal.any([call.signal, session.signal]),
+        signal: call.signal,
         onProgress: progressOf(args),
       });
     },

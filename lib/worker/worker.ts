@@ -38,6 +38,8 @@ export interface WorkerOptions {
   log: Logger;
   /** Sessions at once. @default 200 */
   maxSessions?: number;
+  /** Most bytes of the files staged for one session. @default 50 GiB */
+  maxStageSize?: number;
   /** Sessions at once of one workspace. @default no limit but that of all */
   maxWorkspaceSessions?: number;
   /** Executions of one session that may wait. @default 64 */
@@ -60,6 +62,8 @@ export interface StartHooks {
 
 /** `setTimeout` takes 31 bits of milliseconds. */
 const LONGEST_TIMER = 2 ** 31 - 1;
+
+const MAX_STAGE_SIZE = 50 * 2 ** 30;
 
 /** Longest time files are saved when the worker ends (milliseconds): those who end it do not wait much longer. */
 const SHUTDOWN_SAVE_TIME = 20_000;
@@ -285,6 +289,7 @@ export class Worker implements AsyncDisposable {
     await stageFiles(stage, source, session.workingDirectory, {
       signal: session.signal,
       onProgress,
+      maxBytes: this.#options.maxStageSize ?? MAX_STAGE_SIZE,
     });
   }
 

@@ -3,10 +3,13 @@
  * nothing half-made is taken for an environment, nothing keeps running, and the next start builds.
  */
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
-import { join } from "@std/path";
-import { exists } from "@std/fs";
+import { dirname, join } from "@std/path";
+import { ensureDir, exists } from "@std/fs";
+import { CacheLayout } from "../../lib/environments/layout.ts";
 import { readPlace } from "../../lib/environments/marker.ts";
 import { EnvironmentStore } from "../../lib/environments/store.ts";
+import { prunePackages } from "../../lib/environments/packages.ts";
+import { Trash } from "../../lib/environments/trash.ts";
 import { type ErrorCode, WorkerError } from "../../lib/errors.ts";
 import { silentLogger } from "../../lib/log.ts";
 import type { ManagerKind } from "../../lib/managers/manager.ts";
@@ -21,18 +24,34 @@ interface Fault {
   readonly name: string;
   readonly faults: ManagerFaults;
   readonly code: ErrorCode;
-  /** Managers that can have it. @default all */
-  readonly kinds?: readonly ManagerKind[];
+  /** Managers it is tried with. What all have alike is tried with one; `tests/managers` has the others. */
+  readonly kinds: readonly ManagerKind[];
 }
 
 const FAULTS: readonly Fault[] = [
-  { name: "claims success and makes nothing", faults: { lie: true }, code: "environment_failed" },
-  { name: "dies by a signal at once", faults: { crash: 11 }, code: "manager_failed" },
-  { name: "is killed while linking", faults: { kill_after_links: 1 }, code: "environment_failed" },
+  {
+    name: "claims success and makes nothing",
+    faults: { lie: true },
+    code: "environment_failed",
+    kinds: ["mamba", "conda"],
+  },
+  {
+    name: "dies by a signal at once",
+    faults: { crash: 11 },
+    code: "manager_failed",
+    kinds: ["mamba"],
+  },
+  {
+    name: "is killed while linking",
+    faults: { kill_after_links: 1 },
+    code: "environment_failed",
+    kinds: ["mamba"],
+  },
   {
     name: "is killed and leaves a child that writes on",
     faults: { kill_after_links: 1, orphan: 30 },
     code: "environment_failed",
+    kinds: ["mamba", "conda"],
   },
   {
     name: "prints two documents",
@@ -40,14 +59,25 @@ const FAULTS: readonly Fault[] = [
     code: "manager_failed",
     kinds: ["conda"],
   },
-  { name: "hangs silently", faults: { hang: "link" }, code: "environment_stalled" },
+  {
+    name: "hangs silently",
+    faults: { hang: "link" },
+    code: "environment_stalled",
+    kinds: ["mamba"],
+  },
   {
     name: "finds a package gone from its channel",
     faults: { gone: true },
     code: "package_unavailable",
+    kinds: ["mamba"],
   },
-  { name: "has no network", faults: { network: true }, code: "network" },
-  { name: "finds the disk full", faults: { disk_full_after_links: 1 }, code: "disk_full" },
+  { name: "has no network", faults: { network: true }, code: "network", kinds: ["mamba"] },
+  {
+    name: "finds the disk full",
+    faults: { disk_full_after_links: 1 },
+    code: "disk_full",
+    kinds: ["conda"],
+  },
 ];
 
 for (const kind of ["mamba", "conda"] as const) {
@@ -55,7 +85,7 @@ for (const kind of ["mamba", "conda"] as const) {
     await using double = await Double.install(kind);
     const manager = await double.detect({ stallMs: STALL_MS });
     for (const { name, faults, code, kinds } of FAULTS) {
-      if (kinds !== undefined && !(kinds as readonly string[]).includes(kind)) continue;
+      if (!kinds.includes(kind)) continue;
       await t.step(`a manager that ${name}`, async () => {
         await double.setFaults(faults);
         // As after a restart: what one worker knows of its manager does not matter.
@@ -129,6 +159,7 @@ for (const kind of ["mamba", "conda"] as const) {
       return;
     }
     const used = await cache.store.acquire(spec("toy-a=1"));
+    await cache.store.settled();
     const error = await assertRejects(
       () => cache.store.acquire(spec("numpy", "pandas", "matplotlib")),
       WorkerError,
@@ -148,3 +179,63 @@ for (const kind of ["mamba", "conda"] as const) {
     await cache.store.close();
   });
 }
+
+Deno.test("what failed builds left among the packages goes when packages are pruned", async () => {
+  const directory = await Deno.makeTempDir({ prefix: "packages-" });
+  try {
+    const layout = new CacheLayout(directory);
+    const trash = new Trash(layout.trash, silentLogger);
+    const channel = "https/conda.example.org/some/noarch";
+    const write = async (...paths: string[]) => {
+      for (const path of paths) {
+        await ensureDir(dirname(join(layout.packages, path)));
+        await Deno.writeTextFile(join(layout.packages, path), "x".repeat(5000));
+      }
+    };
+    // An environment has links to this one; the index and the lists of managers are no packages.
+    const kept = [
+      "used-1-0/info/index.json",
+      "used-1-0/file",
+      "used-1-0.conda",
+      "cache/0a1b.json",
+      "urls.txt",
+      `${channel}/repodata_record.json`,
+    ];
+    const left = [
+      "fetched-1-0.conda.part",
+      "fetched-2-0.tar.bz2.partial",
+      "archive-1-0.conda",
+      "empty-1-0.tar.bz2",
+      "empty-1-0/half",
+      "fresh-1-0.conda",
+      "fresh-1-0.4711/info/about.json",
+      `${channel}/nested-1-0.conda`,
+      `${channel}/nested-1-0/half`,
+      "unused-1-0/info/index.json",
+      "unused-1-0.conda",
+    ];
+    await write(...kept, ...left);
+    await Deno.link(join(layout.packages, kept[1]!), join(directory, "link"));
+    const files = async () => {
+      const found: string[] = [];
+      const walk = async (folder: string) => {
+        for await (const { name, isDirectory } of Deno.readDir(join(layout.packages, folder))) {
+          if (isDirectory) await walk(join(folder, name));
+          else found.push(join(folder, name));
+        }
+      };
+      await walk("");
+      return found.sort();
+    };
+    // Somebody may want the young ones at once.
+    assertEquals(await prunePackages(layout, trash, { before: Date.now() - 60_000 }), 0);
+    const told = await prunePackages(layout, trash, { dryRun: true });
+    assertEquals(await files(), [...kept, ...left].sort());
+    assertEquals(await prunePackages(layout, trash), told);
+    assert(told >= left.length * 5000, `${told}`);
+    assertEquals(await files(), [...kept].sort());
+    await trash.settled();
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+});

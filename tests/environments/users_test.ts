@@ -22,8 +22,9 @@ async function files(layout: { users: string }): Promise<string[]> {
 async function otherProcess(layout: { users: string }, place: string): Promise<Deno.ChildProcess> {
   const module = new URL("../../lib/environments/users.ts", import.meta.url).href;
   const config = new URL("../../deno.json", import.meta.url).pathname;
-  const code = `import { Users } from ${JSON.stringify(module)};
-await new Users(${JSON.stringify(layout)}).enter(${JSON.stringify(place)});
+  const code = `import { Users, UserTable } from ${JSON.stringify(module)};
+new Users(${JSON.stringify(layout)}).enter(${JSON.stringify(place)});
+await UserTable.read(${JSON.stringify(layout)});
 console.log("in");
 setInterval(() => {}, 1000);`;
   const child = new Deno.Command(Deno.execPath(), {
@@ -46,8 +47,8 @@ Deno.test("users and builders of an environment are told apart, each process onc
     const holders = async (place: string) => (await UserTable.read(layout)).holders(place);
     assertEquals(await holders("a"), NOBODY);
     const users = new Users(layout);
-    const [first, second] = [await users.enter("a"), await users.enter("a")];
-    const building = await users.enter("b", "build");
+    const [first, second] = [users.enter("a"), users.enter("a")];
+    const building = users.enter("b", "build");
     assertEquals(await holders("a"), { users: [Deno.pid], owner: undefined });
     assertEquals(await holders("b"), { users: [], owner: Deno.pid });
     assertEquals((await files(layout)).length, 2);
@@ -58,7 +59,7 @@ Deno.test("users and builders of an environment are told apart, each process onc
     assertEquals(await holders("a"), NOBODY);
     await building();
     assertEquals(await files(layout), []);
-    await users.enter("c");
+    users.enter("c");
     await users.close();
     assertEquals(await files(layout), []);
   });
@@ -69,7 +70,7 @@ Deno.test("a killed process is no user any more, and its note is removed by whoe
     const child = await otherProcess(layout, "a");
     const holders = async () => (await UserTable.read(layout)).holders("a");
     const users = new Users(layout);
-    const leave = await users.enter("a");
+    const leave = users.enter("a");
     assertEquals((await holders()).users, [Deno.pid, child.pid].sort((a, b) => a - b));
     child.kill("SIGKILL");
     await child.status;
@@ -109,7 +110,7 @@ Deno.test("drafts of killed writers go, those being written stay, and so does wh
 
 Deno.test("where nothing can be written nothing is noted, and nothing fails", async () => {
   const users = new Users({ users: "/proc/nothing" });
-  const leave = await users.enter("a");
+  const leave = users.enter("a");
   await leave();
   assertEquals((await UserTable.read({ users: "/nowhere" })).holders("a"), NOBODY);
 });

@@ -278,6 +278,35 @@ Deno.test("uploads into a real artifact manager", async (t) => {
     assertEquals(await names("many"), sessions.map((n) => `s${n}`));
   });
 
+  await t.step("who waits for another upload can give up, and lets nobody pass", async () => {
+    const order: string[] = [];
+    const begun = Promise.withResolvers<void>();
+    const release = Promise.withResolvers<void>();
+    const held = (name: string, until?: Promise<void>): UploadSource => {
+      const files = filesOf({ [name]: name });
+      return {
+        ...files,
+        open: async (path) => {
+          order.push(`${name} begins`);
+          begun.resolve();
+          await until;
+          order.push(`${name} goes on`);
+          return await files.open(path);
+        },
+      };
+    };
+    const first = upload("many", ["first"], held("first", release.promise));
+    await begun.promise;
+    const stop = new AbortController();
+    const second = upload("many", ["second"], held("second"), { signal: stop.signal });
+    const third = upload("many", ["third"], held("third"));
+    stop.abort(new Error("gave up"));
+    await assertRejects(() => second, Error, "gave up");
+    release.resolve();
+    await Promise.all([first, third]);
+    assertEquals(order, ["first begins", "first goes on", "third begins", "third goes on"]);
+  });
+
   await t.step("changes of somebody else are not committed, and take the files along", async () => {
     const other = writerTo("shared");
     await other.stage();
