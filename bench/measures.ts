@@ -165,9 +165,13 @@ function cells(measure: Measure, values: number[] | undefined): string {
 }
 
 /** The table in Markdown; values are p50 / p95 / p99 of the bad side. */
-export function table(ours: Numbers, opponents: Readonly<Record<string, Numbers>>): string {
+export function table(
+  ours: Numbers,
+  opponents: Readonly<Record<string, Numbers>>,
+  measures: Readonly<Record<string, Measure>> = MEASURES,
+): string {
   const rows = [["", "unit", "this", "target", "", ...Object.keys(opponents)]];
-  for (const [name, measure] of Object.entries(MEASURES)) {
+  for (const [name, measure] of Object.entries(measures)) {
     const mine = ours[name];
     const at = (share: number) => quantile(mine ?? [NaN], measure.lessIsBetter ? share : 1 - share);
     const verdict = measure.met === undefined ? "" : measure.met(at) ? "met" : "missed";

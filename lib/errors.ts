@@ -173,7 +173,8 @@ const KINDS = {
   },
   file_refused: {
     name: "FileAccessError",
-    suggestion: "list_files shows what is there; only files and folders of the session can be used.",
+    suggestion:
+      "list_files shows what is there; only files and folders of the session can be used.",
   },
   // Worker and command line
   usage: {

@@ -37,31 +37,61 @@ export NO_COLOR=1
 
 "$DENO" task --quiet check </dev/null || fail "deno task check"
 
-LOG=$(mktemp "${TMPDIR:-/tmp}/test-XXXXXX")
-trap 'rm -f "$LOG"' EXIT
-# Types are checked already, and a mistake in one file should not keep the others from running.
-set -- "$DENO" test --no-check --allow-all "$@"
-if command -v timeout >/dev/null; then set -- timeout --kill-after=10 "$LIMIT" "$@"; fi
-"$@" </dev/null 2>&1 | tee "$LOG"
-STATUS=${PIPESTATUS[0]}
+LOGS=$(mktemp -d "${TMPDIR:-/tmp}/test-XXXXXX")
+trap 'rm -rf "$LOGS"' EXIT
+
+# run NAME ARGUMENT...: tests in a process of their own, with the name in front of each line; the log is kept.
+run() {
+  _name=$1
+  shift
+  # Types are checked already, and a mistake in one file should not keep the others from running.
+  set -- "$DENO" test --no-check --allow-all "$@"
+  if command -v timeout >/dev/null; then set -- timeout --kill-after=10 "$LIMIT" "$@"; fi
+  { "$@" </dev/null 2>&1; echo $? >"$LOGS/$_name.status"; } | tee "$LOGS/$_name" | sed "s/^/[$_name] /"
+}
 
 # "ok | 12 passed (3 steps) | 1 failed | 2 ignored (4s)": only what is not zero is named, but for the passed.
-SUMMARY=$(grep -E '^(ok|FAILED) \| [0-9]+ passed' "$LOG" | tail -n 1)
 number() {
-  _number=$(printf '%s\n' "$SUMMARY" | sed -n "s/.*| \([0-9][0-9]*\) $1.*/\1/p")
+  _number=$(grep -E '^(ok|FAILED) \| [0-9]+ passed' "$LOGS/$1" | tail -n 1 |
+    sed -n "s/.*| \([0-9][0-9]*\) $2.*/\1/p")
   printf '%s' "${_number:-0}"
 }
-PASSED=$(number passed)
-TESTS_FAILED=$(number failed)
-FAILED=$((FAILED + TESTS_FAILED))
-# The names are listed between this heading and the summary, each with its place.
-NAMES=$NAMES$(sed -n '/^ FAILURES/,/^\(ok\|FAILED\) |/{/ => \|(uncaught error)/s/^/  /p;}' "$LOG")
-[ -z "$NAMES" ] || NAMES="${NAMES%
-}
+
+# count NAME: adds what a run has passed and failed.
+count() {
+  _status=$(cat "$LOGS/$1.status" 2>/dev/null)
+  _failed=$(number "$1" failed)
+  PASSED=$((PASSED + $(number "$1" passed)))
+  FAILED=$((FAILED + _failed))
+  # The names are listed between this heading and the summary, each with its place.
+  _names=$(sed -n '/^ FAILURES/,/^\(ok\|FAILED\) |/{/ => \|(uncaught error)/s/^/  /p;}' "$LOGS/$1")
+  [ -z "$_names" ] || NAMES="$NAMES$_names
 "
-if [ "$STATUS" -eq 124 ]; then
-  fail "deno test: not finished after $LIMIT s"
-elif [ "$STATUS" -ne 0 ] && [ "$TESTS_FAILED" -eq 0 ]; then
-  fail "deno test: ended with exit code $STATUS"
+  if [ "$_status" = 124 ]; then
+    fail "deno test ($1): not finished after $LIMIT s"
+  elif [ "$_status" != 0 ] && [ "$_failed" -eq 0 ]; then
+    fail "deno test ($1): ended with exit code ${_status:-unknown}"
+  fi
+}
+
+if [ $# -gt 0 ]; then
+  run tests "$@"
+  count tests
+  finish
 fi
+# Most tests wait for other processes most of the time, so these run side by side; in processes of their own, since
+# some count what their own process has open.
+run e2e tests/e2e tests/cli &
+run environments tests/environments tests/managers tests/staging &
+run interpreter tests/interpreter tests/worker tests/service tests/stack &
+wait
+for NAME in e2e environments interpreter; do count "$NAME"; done
+# Whatever is added is run by one of them.
+for DIRECTORY in tests/*/; do
+  case $DIRECTORY in
+  tests/e2e/ | tests/cli/ | tests/environments/ | tests/managers/ | tests/staging/) ;;
+  tests/interpreter/ | tests/worker/ | tests/service/ | tests/stack/) ;;
+  *) fail "$DIRECTORY is in no group of scripts/test.sh" ;;
+  esac
+done
 finish

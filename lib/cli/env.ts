@@ -10,6 +10,7 @@ import { messageOf, WorkerError } from "../errors.ts";
 import { createLogger } from "../log.ts";
 import { detectManager } from "../managers/detect.ts";
 import { environmentDetails, environmentInfo, pruneInfo } from "../worker/environment_results.ts";
+import { unlessAborted } from "../worker/kernels.ts";
 import { parsePositive, parseSize } from "../worker/session_limits.ts";
 import { defaultCacheDir, directoryOption } from "./assemble.ts";
 import { readCacheLimits } from "./cache_limits.ts";
@@ -356,19 +357,20 @@ async function build(
   try {
     await store.recover();
     lease = await store.acquire(spec, { signal, onProgress: (progress) => line.show(progress) });
+    stack.use(lease);
+    // A session that comes later finds everything done.
+    if (!lease.cached) line.show({ type: "info", message: "Compiling modules" });
+    await unlessAborted(store.settled(), signal);
   } finally {
     line.clear();
   }
-  await using held = lease;
-  // A session that comes later finds everything done.
-  await store.settled();
-  const details = await measured(await store.admin.get(held.key));
+  const details = await measured(await store.admin.get(lease.key));
   if (json) {
-    printJson(context, { ...environmentDetails(details), cached: held.cached });
+    printJson(context, { ...environmentDetails(details), cached: lease.cached });
     return;
   }
   const seconds = ((performance.now() - started) / 1000).toFixed(1);
-  const how = held.cached ? "was there already" : `built in ${seconds} s`;
-  context.print(`${held.key}  ${how}`);
-  context.print(held.prefix);
+  const how = lease.cached ? "was there already" : `built in ${seconds} s`;
+  context.print(`${lease.key}  ${how}`);
+  context.print(lease.prefix);
 }

@@ -259,7 +259,7 @@ export const RUN_OPTIONS: readonly Option[] = [
     name: "output-dir",
     type: "text",
     value: "DIR",
-    help: "Where plots are saved",
+    help: "Where plots and the manifest's files_to_save are saved",
     default: "the current directory",
     environment: false,
   },

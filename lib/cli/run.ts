@@ -9,6 +9,8 @@ import { messageOf } from "../errors.ts";
 import type { LiveOutput } from "../interpreter/outputs.ts";
 import { createLogger } from "../log.ts";
 import { createFolderSource } from "../staging/folder.ts";
+import { createFolderTarget } from "../staging/folder_target.ts";
+import { uploadFiles, type UploadSource } from "../staging/upload.ts";
 import type { Manifest } from "../worker/compile.ts";
 import { limitsOf, NO_LIMITS } from "../worker/session_limits.ts";
 import { type ManifestParts, readManifest, type StartRequest } from "../worker/start_request.ts";
@@ -147,7 +149,7 @@ async function runApp(
   const line = new ProgressLine(context);
   let session;
   try {
-    session = await assembly.worker.start({ ...request, entryPoint: undefined }, {
+    session = await assembly.worker.start({ ...request, entryPoint: undefined, save: [] }, {
       onProgress: (progress) => line.show(progress),
       signal,
     });
@@ -175,10 +177,28 @@ async function runApp(
     },
   });
   await Promise.all(shown);
+  await saveOutputs(request, session.files, outputDir, context);
   if (result.error === undefined) return 0;
   if (result.error.ename === "SystemExit") return exitStatus(result.error.evalue, context);
   context.write("stderr", result.error.traceback.join("\n") + "\n");
   return 1;
+}
+
+/** Copies what the manifest wants to keep, also after a failure, and says what became of it. */
+async function saveOutputs(
+  { save = [] }: StartRequest,
+  source: UploadSource,
+  outputDir: string,
+  context: CommandContext,
+): Promise<void> {
+  if (save.length === 0) return;
+  const { files } = await uploadFiles(save, source, createFolderTarget(outputDir), {
+    missing: "skip",
+    onProgress: ({ type, message }) => {
+      if (type === "warning") context.write("stderr", `${message}\n`);
+    },
+  });
+  for (const { path } of files) context.write("stdout", `[saved to ${join(outputDir, path)}]\n`);
 }
 
 /** Exit status of `sys.exit(...)`: a number, nothing, or a message. */

@@ -36,6 +36,8 @@ export class FileRefusal extends Error {
 }
 
 const START_TIMEOUT = 30_000;
+/** Time a request may take, on a slow file system too (milliseconds); then the process is killed. */
+const REQUEST_TIMEOUT = 120_000;
 /** Time a process has to end when its connection has been closed (milliseconds). */
 const END_TIMEOUT = 2_000;
 
@@ -113,10 +115,17 @@ export class FileProcess implements AsyncDisposable {
       this.#answers.delete(ack);
       throw endedError(error);
     }
-    const frame = await answer.promise;
+    const timer = setTimeout(() => this.#kill(), REQUEST_TIMEOUT);
+    const frame = await answer.promise.finally(() => clearTimeout(timer));
     const error = frame.header.error as { kind: FileRefusal["kind"]; reason: string } | undefined;
     if (error !== undefined) throw new FileRefusal(error.kind, error.reason);
     return frame;
+  }
+
+  #kill(): void {
+    this.#server.signal(this.#id, "SIGKILL");
+    // One that a file system holds does not end yet, but nobody waits for it any more.
+    close(this.#conn);
   }
 
   async #read(decoder: FrameDecoder): Promise<void> {

@@ -9,6 +9,7 @@ import display from "./python/hypha_kernel/display.py" with { type: "text" };
 import displayObjects from "./python/hypha_kernel/display_objects.py" with { type: "text" };
 import displayWidgets from "./python/hypha_kernel/display_widgets.py" with { type: "text" };
 import fileAccess from "./python/hypha_kernel/file_access.py" with { type: "text" };
+import fileFolders from "./python/hypha_kernel/file_folders.py" with { type: "text" };
 import formatters from "./python/hypha_kernel/formatters.py" with { type: "text" };
 import serviceHook from "./python/hypha_kernel/service_hook.py" with { type: "text" };
 import importHooks from "./python/hypha_kernel/import_hooks.py" with { type: "text" };
@@ -64,6 +65,7 @@ export const RUNTIME_FILES: Readonly<Record<string, string>> = {
   "hypha_kernel/display_objects.py": displayObjects,
   "hypha_kernel/display_widgets.py": displayWidgets,
   "hypha_kernel/file_access.py": fileAccess,
+  "hypha_kernel/file_folders.py": fileFolders,
   "hypha_kernel/formatters.py": formatters,
   "hypha_kernel/import_hooks.py": importHooks,
   "hypha_kernel/service_hook.py": serviceHook,

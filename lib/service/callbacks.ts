@@ -35,6 +35,8 @@ export interface CallbackOptions {
 export const SHARED_RATE = 100;
 export const SHARED_BURST = 1000;
 const PATIENCE = 5000;
+/** All messages of a caller that answers may take so many times as long as one answer. */
+const PATIENT = 12;
 /** When this much waits, the callback is not throttled on its own (bytes). */
 const CROWDED = 64 * 1024;
 /** When this much waits the sender is asked to wait, until less than half is left (bytes). */
@@ -76,7 +78,8 @@ export class Callbacks {
   /**
    * Waits until everything has arrived, then ends the callbacks: later messages are dropped.
    *
-   * @param timeout Longest wait in milliseconds; what is left then is dropped. @default 5000
+   * @param timeout Longest wait for one answer in milliseconds, and a twelfth of the longest wait for all; what is
+   * left then is dropped. @default 5000
    * @returns Whether everything arrived.
    */
   async flush(timeout = 5000): Promise<boolean> {
@@ -105,6 +108,8 @@ class Channel {
   #complained = false;
   /** When the message under way was sent; never, when none is. */
   #since = Infinity;
+  /** When the caller answered last. */
+  #answered = -Infinity;
   #silent = false;
   #room: PromiseWithResolvers<void> | undefined;
 
@@ -152,12 +157,16 @@ class Channel {
     const running = this.#running;
     let delivered = !this.#closed;
     if (running !== undefined) {
-      let timer: ReturnType<typeof setTimeout> | undefined;
-      const late = new Promise<boolean>((resolve) => {
-        timer = setTimeout(() => resolve(false), timeout);
-      });
+      const begun = performance.now();
+      const { promise: late, resolve } = Promise.withResolvers<boolean>();
+      const timer = setInterval(() => {
+        const now = performance.now();
+        // One that is slow but answers gets its time.
+        const silence = now - Math.max(begun, this.#answered);
+        if (silence >= timeout || now - begun >= PATIENT * timeout) resolve(false);
+      }, timeout / 20);
       delivered = await Promise.race([running.then(() => !this.#closed), late]);
-      clearTimeout(timer);
+      clearInterval(timer);
       if (!delivered && !this.#silent) await this.#tellLoss();
     }
     this.close();
@@ -246,6 +255,7 @@ class Channel {
       if (GONE.test(reason) || ++this.#failures >= MAX_FAILURES) this.close();
     } finally {
       this.#since = Infinity;
+      this.#answered = performance.now();
     }
   }
 }

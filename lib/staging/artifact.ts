@@ -2,12 +2,20 @@
  * Client of the artifact manager's HTTP interface: reading the files of an app.
  *
  * Contract (measured on the Hypha server): `GET /{workspace}/artifacts/{alias}/files/{path}` answers a file, or
- * with a path that ends in `/` one page of a folder; an offset beyond the end is a 404. The token travels in the
- * `authorization` header only, so it reaches no address, log or message.
+ * with a path that ends in `/` one page of a folder; an offset beyond the end is a 404. Each file takes the server
+ * long; `get_file` gives pre-signed addresses of many at once, which lead to the storage or, through the server, to all
+ * but names with `#`, `?` and `%`. The token travels in the `authorization` header only, so it reaches no address, log
+ * or message.
  */
 import { messageOf, WorkerError } from "../errors.ts";
-import { type ArtifactName, artifactRoot, artifactTitle, fileAddress } from "./artifact_address.ts";
-import { type Reply, request } from "./http.ts";
+import {
+  type ArtifactName,
+  artifactRoot,
+  artifactTitle,
+  fileAddress,
+  serverRoot,
+} from "./artifact_address.ts";
+import { type Reply, request, type RequestOptions } from "./http.ts";
 import { resumingBody } from "./resume.ts";
 import {
   MAX_TEXT_BYTES,
@@ -16,6 +24,14 @@ import {
   type StageItem,
   type StageSource,
 } from "./source.ts";
+
+/** Files that are announced at a time. */
+const BATCH = 500;
+/** How long announced addresses can be used (seconds); a file whose address is too old is asked for by itself. */
+const ADDRESS_LIFE = 6 * 3600;
+
+/** How long the storage may be silent before the server is asked instead (milliseconds). */
+const DIRECT_TIMEOUT = 10_000;
 
 /** What {@linkcode createArtifactSource} needs. */
 export interface ArtifactSourceOptions extends ArtifactName {
@@ -58,6 +74,8 @@ class ArtifactSource implements StageSource {
   readonly name: string;
   readonly #root: string;
   readonly #settings: Settings;
+  /** Pre-signed addresses by path, with the sizes of the files. */
+  readonly #addresses = new Map<string, { url: URL; size: number }>();
 
   constructor(settings: Settings) {
     this.#settings = settings;
@@ -79,10 +97,78 @@ class ArtifactSource implements StageSource {
     return text + decoder.decode();
   }
 
+  async announce(
+    files: ReadonlyMap<string, number>,
+    { signal }: SourceOptions = {},
+  ): Promise<void> {
+    const paths = [...files.keys()].filter((path) => !/[#?%]/.test(path));
+    const { workspace, alias, version } = this.#settings;
+    const url = new URL(`${serverRoot(this.#settings)}/public/services/artifact-manager/get_file`);
+    for (let at = 0; at < paths.length; at += BATCH) {
+      const batch = paths.slice(at, at + BATCH);
+      const body = JSON.stringify({
+        artifact_id: `${workspace}/${alias}`,
+        file_path: batch,
+        silent: true,
+        expires_in: ADDRESS_LIFE,
+        ...(version === undefined ? {} : version === "stage" ? { stage: true } : { version }),
+      });
+      try {
+        const { response } = await this.#request(url, signal, {
+          method: "POST",
+          body,
+          headers: { "content-type": "application/json", ...this.#authorization },
+        });
+        if (!response.ok) return void await response.body?.cancel();
+        const found = await response.json() as Record<string, unknown> | null;
+        for (const path of batch) {
+          const address = found?.[path];
+          const parsed = typeof address === "string" ? URL.parse(address) : null;
+          if (parsed !== null && /^https?:$/.test(parsed.protocol)) {
+            this.#addresses.set(path, { url: parsed, size: files.get(path)! });
+          }
+        }
+      } catch {
+        // Each file can be asked for by itself.
+        signal?.throwIfAborted();
+        return;
+      }
+    }
+  }
+
+  /** A file at its pre-signed address; `undefined` when it has none, or is not there as it was listed. */
+  async #direct(
+    path: string,
+    signal: AbortSignal | undefined,
+    range: Record<string, string> = {},
+  ): Promise<Reply | undefined> {
+    const address = this.#addresses.get(path);
+    if (address === undefined) return undefined;
+    const headers = { "accept-encoding": "identity", ...range };
+    try {
+      const reply = await this.#request(address.url, signal, {
+        headers,
+        attempts: 1,
+        timeout: Math.min(DIRECT_TIMEOUT, this.#settings.timeout),
+      });
+      const { response } = reply;
+      const length = Number(response.headers.get("content-length"));
+      const whole = response.status === 200 && length === address.size;
+      if (whole || (response.status === 206 && range.range !== undefined)) return reply;
+      await response.body?.cancel();
+      this.#addresses.delete(path);
+    } catch {
+      signal?.throwIfAborted();
+      // The storage is out of reach from here.
+      this.#addresses.clear();
+    }
+    return undefined;
+  }
+
   async open(path: string, options: SourceOptions = {}): Promise<OpenFile> {
     const url = this.#url(path, {});
     const { signal } = options;
-    const first = await this.#get(path, url, signal);
+    const first = await this.#direct(path, signal) ?? await this.#get(path, url, signal);
     // The server fails at files without content.
     if (first.response.status === 500 && await this.#isEmpty(path, signal)) {
       await first.response.body?.cancel();
@@ -101,7 +187,9 @@ class ArtifactSource implements StageSource {
       idleTimeout: this.#settings.timeout,
       attempts: this.#settings.attempts,
       reopen: async (offset) => {
-        const reply = await this.#get(path, url, signal, { range: `bytes=${offset}-` });
+        const range = { range: `bytes=${offset}-` };
+        const reply = await this.#direct(path, signal, range) ??
+          await this.#get(path, url, signal, range);
         if (!reply.response.ok) throw await this.#refusal(path, reply);
         return reply;
       },
@@ -180,11 +268,9 @@ class ArtifactSource implements StageSource {
     signal: AbortSignal | undefined,
     more: Record<string, string> = {},
   ): Promise<Reply> {
-    const headers: Record<string, string> = { "accept-encoding": "identity", ...more };
-    const { token, fetch, attempts, backOff, timeout } = this.#settings;
-    if (token !== undefined) headers.authorization = `Bearer ${token}`;
+    const headers = { "accept-encoding": "identity", ...more, ...this.#authorization };
     try {
-      return await request(url, { fetch, headers, signal, attempts, backOff, timeout });
+      return await this.#request(url, signal, { headers });
     } catch (error) {
       signal?.throwIfAborted();
       throw this.#failure(
@@ -193,6 +279,23 @@ class ArtifactSource implements StageSource {
         "Check that this machine reaches the Hypha server.",
       );
     }
+  }
+
+  get #authorization(): Record<string, string> {
+    const { token } = this.#settings;
+    return token === undefined ? {} : { authorization: `Bearer ${token}` };
+  }
+
+  #request(
+    url: URL,
+    signal: AbortSignal | undefined,
+    options: Pick<RequestOptions, "headers" | "method" | "body"> & {
+      attempts?: number;
+      timeout?: number;
+    },
+  ): Promise<Reply> {
+    const { fetch, attempts, backOff, timeout } = this.#settings;
+    return request(url, { fetch, signal, attempts, backOff, timeout, ...options });
   }
 
   /** Gives errors of a body the name of the file. */

@@ -4,8 +4,9 @@
  * Contract (measured on the Hypha server): files can be put only while the artifact is staged (`edit` with
  * `stage: true`), and appear with `commit`; `discard` gives back what was there. Staging belongs to the artifact and
  * not to who began it. `PUT /{workspace}/artifacts/{alias}/files/{path}` needs a content length, which `fetch` sends
- * for bodies in memory only; larger files go in parts. Through its storage proxy, the default, the server loses what
- * follows a `#` or `?` in a name, so it is asked to do without.
+ * for bodies in memory only; larger files go in parts. It takes the server long for each file; `put_file` gives
+ * pre-signed addresses of many files at once. Those lead through the server's storage proxy, which loses what follows a
+ * `#` or `?` in a name; the server itself can do without.
  */
 import { messageOf, WorkerError } from "../errors.ts";
 import {
@@ -57,6 +58,14 @@ export class NotStagedError extends Error {
 const PIECE = 16 * 1024 * 1024;
 /** Most parts of one file, by the storage's protocol. */
 const MAX_PARTS = 10_000;
+/** Names that the server's storage proxy does not carry. */
+const ODD = /[#?%]/;
+/** Paths of one announcement. */
+const BATCH = 500;
+/** How long the storage may take for one piece before the server is asked instead (milliseconds). */
+const DIRECT_TIMEOUT = 30_000;
+/** How long announced addresses can be used (seconds); a file whose address is too old goes the other way. */
+const ADDRESS_LIFE = 6 * 3600;
 const JSON_TYPE = { "content-type": "application/json" };
 
 interface Answer {
@@ -71,6 +80,10 @@ interface Sending extends WriteOptions {
   headers?: Record<string, string>;
   /** Whether the token goes along; pre-signed addresses carry their own authority. @default true */
   authorized?: boolean;
+  /** Instead of the writer's own. */
+  attempts?: number;
+  /** Instead of the writer's own (milliseconds). */
+  timeout?: number;
 }
 
 /** Puts files into one artifact. */
@@ -84,6 +97,8 @@ export class ArtifactWriter {
   readonly #token: string | undefined;
   readonly #settings: { fetch: typeof fetch; attempts: number; backOff: number; timeout: number };
   readonly #pieceSize: number;
+  /** Pre-signed addresses by path. */
+  readonly #addresses = new Map<string, URL>();
 
   /** @throws {WorkerError} `staging_failed` for an unusable address */
   constructor(options: ArtifactWriterOptions) {
@@ -122,14 +137,68 @@ export class ArtifactWriter {
     await this.#call("discard", {}, options);
   }
 
+  /**
+   * Asks for the addresses of many files at once, which are going to be put into the staged artifact. A file that is
+   * announced and does not come keeps the artifact from being committed.
+   *
+   * @throws {WorkerError} `upload_failed`; {NotStagedError}
+   */
+  async announce(paths: readonly string[], options: WriteOptions = {}): Promise<void> {
+    this.#addresses.clear();
+    const plain = paths.filter((path) => !ODD.test(path));
+    for (let at = 0; at < plain.length; at += BATCH) {
+      const batch = plain.slice(at, at + BATCH);
+      const found = await this.#call("put_file", {
+        file_path: batch,
+        expires_in: ADDRESS_LIFE,
+      }, options);
+      for (const path of batch) {
+        const address = (found as Record<string, unknown> | null)?.[path];
+        const url = typeof address === "string" ? URL.parse(address) : null;
+        if (url !== null && /^https?:$/.test(url.protocol)) this.#addresses.set(path, url);
+      }
+    }
+  }
+
   /** Puts one file into the staged artifact. @throws {WorkerError} `upload_failed`; {NotStagedError} */
   async put(path: string, file: UploadFile, options: WriteOptions = {}): Promise<void> {
     if (file.size > this.#pieceSize) return await this.#putParts(path, file, options);
     const body = await this.#piece(path, file, 0, file.size);
+    const address = this.#addresses.get(path);
+    if (address !== undefined && await this.#putTo(address, path, body, options)) return;
     const url = fileAddress(this.#root, path, { use_proxy: "false" });
     const answer = await this.#send(path, url, { ...options, method: "PUT", body });
     if (answer.status !== 200) throw this.#refusal(path, answer);
     options.onBytes?.(body.byteLength);
+  }
+
+  /** Whether a file could be put to its pre-signed address, which may be out of reach from here. */
+  async #putTo(
+    url: URL,
+    path: string,
+    body: Uint8Array<ArrayBuffer>,
+    options: WriteOptions,
+  ): Promise<boolean> {
+    try {
+      const timeout = Math.min(DIRECT_TIMEOUT, this.#settings.timeout);
+      const answer = await this.#send(path, url, {
+        ...options,
+        method: "PUT",
+        body,
+        authorized: false,
+        attempts: 1,
+        timeout,
+      });
+      if (answer.status !== 200) return false;
+    } catch (error) {
+      options.signal?.throwIfAborted();
+      if (!(error instanceof WorkerError)) throw error;
+      // No other one will be in reach either.
+      this.#addresses.clear();
+      return false;
+    }
+    options.onBytes?.(body.byteLength);
+    return true;
   }
 
   /** Sends a file in parts, each of which can be sent again. */
@@ -138,7 +207,7 @@ export class ArtifactWriter {
     const count = Math.ceil(file.size / size);
     const query = new URLSearchParams({ path, part_count: String(count) });
     // What the storage proxy cannot carry may still get there directly.
-    if (/[#?%]/.test(path)) query.set("use_proxy", "false");
+    if (ODD.test(path)) query.set("use_proxy", "false");
     const begun = await this.#json(path, `create-multipart-upload?${query}`, {}, options);
     const { upload_id: id, parts } = (begun ?? {}) as { upload_id?: unknown; parts?: unknown };
     if (typeof id !== "string" || !Array.isArray(parts) || parts.length !== count) {
@@ -160,7 +229,7 @@ export class ArtifactWriter {
         authorized: false,
       });
       if (answer.status !== 200 || answer.etag === null) throw this.#refusal(path, answer);
-        done.push({ part_number: index + 1, etag: answer.etag });
+      done.push({ part_number: index + 1, etag: answer.etag });
       options.onBytes?.(body.byteLength);
     }
     await this.#json(path, "complete-multipart-upload", { upload_id: id, parts: done }, options);
@@ -228,10 +297,19 @@ export class ArtifactWriter {
 
   async #send(path: string, url: URL, sending: Sending): Promise<Answer> {
     const { method, body, signal, authorized = true } = sending;
+    const { attempts, timeout, ...rest } = this.#settings;
     const headers: Record<string, string> = { ...sending.headers };
     if (authorized && this.#token !== undefined) headers.authorization = `Bearer ${this.#token}`;
     try {
-      const reply = await request(url, { ...this.#settings, method, body, headers, signal });
+      const reply = await request(url, {
+        ...rest,
+        attempts: sending.attempts ?? attempts,
+        timeout: sending.timeout ?? timeout,
+        method,
+        body,
+        headers,
+        signal,
+      });
       const { response } = reply;
       const text = await response.text();
       return { status: response.status, text, etag: response.headers.get("etag") };

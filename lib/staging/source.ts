@@ -32,6 +32,8 @@ export interface StageSource {
   readonly name: string;
   /** The content of a small file as UTF-8 text. @throws {WorkerError} `staging_failed` */
   readText(path: string, options?: SourceOptions): Promise<string>;
+  /** Prepares for many files that are going to be opened, with their sizes as listed. Never fails but by the signal. */
+  announce?(files: ReadonlyMap<string, number>, options?: SourceOptions): Promise<void>;
   /** Starts to read a file. @throws {WorkerError} `staging_failed` */
   open(path: string, options?: SourceOptions): Promise<OpenFile>;
   /** The items of one folder, not of those below. @throws {WorkerError} `staging_failed` */

@@ -139,6 +139,9 @@ export async function stageFiles(
     bytes: sized ? known : undefined,
     report,
   });
+  const listed = new Map<string, number>();
+  for (const { source, size } of all) if (size !== undefined && size > 0) listed.set(source, size);
+  if (listed.size > 1) await source.announce?.(listed, { signal });
   const staged = new Map<string, number>();
   await forEachLimited(all, concurrency, signal, async (job, signal) => {
     const onBytes = (count: number) => {
@@ -171,7 +174,9 @@ class Budget {
     if (bytes <= this.#limit) return;
     throw new WorkerError(
       "staging_failed",
-      `Cannot stage files: they have more than ${formatBytes(this.#limit)}, the most of one session`,
+      `Cannot stage files: they have more than ${
+        formatBytes(this.#limit)
+      }, the most of one session`,
       {
         context: { limit: this.#limit },
         suggestion: "Stage less, or ask the operator to raise --max-stage-size.",
@@ -214,7 +219,9 @@ async function transfer(
       if (previous !== undefined) {
         throw new WorkerError(
           "staging_failed",
-          `Cannot stage ${JSON.stringify(job.target)}: it does not arrive as it is, by its checksum`,
+          `Cannot stage ${
+            JSON.stringify(job.target)
+          }: it does not arrive as it is, by its checksum`,
           { context: { path: job.target, source: source.name }, suggestion: "Try again later." },
         );
       }

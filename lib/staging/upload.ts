@@ -1,6 +1,6 @@
 /** Brings files of a session into an artifact: the way back of `stage.ts`. */
 import { WorkerError } from "../errors.ts";
-import { type ArtifactWriter, NotStagedError, type UploadFile } from "./artifact_writer.ts";
+import { NotStagedError, type UploadFile, type WriteOptions } from "./artifact_writer.ts";
 import type { ProgressSink } from "../progress.ts";
 import { matchesPattern } from "./glob.ts";
 import { forEachLimited } from "./pool.ts";
@@ -27,6 +27,26 @@ export interface UploadSource {
   walk(folder: string): AsyncIterable<UploadItem>;
   /** Opens a file. @throws {WorkerError} */
   open(path: string): Promise<UploadFile>;
+}
+
+/** Where files go: an artifact, or a folder of this machine. */
+export interface UploadTarget {
+  /** Id, the same for what is the same. */
+  readonly id: string;
+  /** What it is called in messages. */
+  readonly title: string;
+  /** Whether it has changes that are not committed. */
+  staged(options?: WriteOptions): Promise<boolean>;
+  /** Begins changes. */
+  stage(options?: WriteOptions): Promise<void>;
+  /** Prepares for many files, all of which must be put then. @throws {NotStagedError} */
+  announce?(paths: readonly string[], options?: WriteOptions): Promise<void>;
+  /** Puts one file. @throws {NotStagedError} when somebody else has ended the changes */
+  put(path: string, file: UploadFile, options: WriteOptions): Promise<void>;
+  /** Makes the changes visible. @throws {NotStagedError} */
+  commit(options?: WriteOptions): Promise<void>;
+  /** Takes the changes back. @throws {NotStagedError} */
+  discard(options?: WriteOptions): Promise<void>;
 }
 
 /** Options of {@linkcode uploadFiles}. */
@@ -163,7 +183,7 @@ const REASONS: Record<Exclude<UploadKind, "file">, (path: string) => string> = {
 export async function uploadFiles(
   entries: readonly SaveEntry[],
   source: UploadSource,
-  writer: ArtifactWriter,
+  writer: UploadTarget,
   options: UploadOptions = {},
 ): Promise<UploadResult> {
   const { signal, onProgress = () => {}, missing = "refuse" } = options;
@@ -222,7 +242,7 @@ async function inTurn<T>(
 async function transfer(
   files: readonly Job[],
   source: UploadSource,
-  writer: ArtifactWriter,
+  writer: UploadTarget,
   options: UploadOptions & { onProgress: ProgressSink },
 ): Promise<boolean> {
   for (let round = 1;; round++) {
@@ -231,6 +251,9 @@ async function transfer(
     const shared = await writer.staged({ signal });
     if (!shared) await writer.stage({ signal });
     try {
+      // Files that somebody else may commit are not announced: one that failed would be in their way.
+      const single = shared || files.length < 2;
+      if (!single) await writer.announce?.(files.map((job) => job.target), { signal });
       await putAll(files, source, writer, options);
       if (shared) {
         options.onProgress({
@@ -259,7 +282,7 @@ async function transfer(
 }
 
 /** Also when the upload was cancelled: changes that stay would be committed by the next one. */
-async function takeBack(writer: ArtifactWriter, onProgress: ProgressSink): Promise<void> {
+async function takeBack(writer: UploadTarget, onProgress: ProgressSink): Promise<void> {
   try {
     await writer.discard({ signal: AbortSignal.timeout(DISCARD_TIMEOUT) });
   } catch (error) {
@@ -275,7 +298,7 @@ async function takeBack(writer: ArtifactWriter, onProgress: ProgressSink): Promi
 async function putAll(
   files: readonly Job[],
   source: UploadSource,
-  writer: ArtifactWriter,
+  writer: UploadTarget,
   { signal, onProgress, concurrency = 4 }: UploadOptions & { onProgress: ProgressSink },
 ): Promise<void> {
   const reporter = new TransferReporter({

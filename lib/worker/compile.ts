@@ -7,6 +7,7 @@ import { parseSpec } from "../environments/spec.ts";
 import { isDescribedElsewhere } from "../environments/spec_files.ts";
 import { WorkerError } from "../errors.ts";
 import { parseStageEntries } from "../staging/entries.ts";
+import { parseSaveEntries } from "../staging/save_entries.ts";
 
 /** A manifest: whatever JSON an app brings. */
 export type Manifest = Record<string, unknown>;
@@ -48,6 +49,7 @@ export function compileManifest(
   }
   checkSpec(parseSpec(compiled), policy);
   parseStageEntries(compiled.files_to_stage);
+  parseSaveEntries(compiled.files_to_save);
   return compiled;
 }
 

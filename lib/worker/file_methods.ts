@@ -3,7 +3,13 @@ import { WorkerError } from "../errors.ts";
 import { parseSaveEntries } from "../staging/save_entries.ts";
 import { uploadFiles } from "../staging/upload.ts";
 import type { Method, Parameter } from "./method.ts";
-import { type MethodContext, PROGRESS, progressOf, SESSION_ID, sessionOf } from "./method_support.ts";
+import {
+  type MethodContext,
+  PROGRESS,
+  progressOf,
+  SESSION_ID,
+  sessionOf,
+} from "./method_support.ts";
 import { writerOf } from "./save_files.ts";
 import { MAX_LISTED } from "./session_files.ts";
 import { checkArtifactId } from "./start_request.ts";
@@ -72,16 +78,16 @@ function listFiles(context: MethodContext): Method {
     ],
     handler: async (args, call) => {
       const session = sessionOf(context, args, call, "list the files of");
-      const folder = (args.path as string | undefined) ?? "";
       const offset = (args.offset as number | undefined) ?? 0;
-      const { items, more } = await session.files.list(folder, {
+      const wanted = (args.path as string | undefined) ?? "";
+      const { folder, items, more } = await session.files.list(wanted, {
         recursive: args.recursive === true,
         offset,
         limit: (args.limit as number | undefined) ?? 1000,
       });
-      const prefix = folder.replace(/^(\.\/)+/, "").replace(/\/?$/, "/").replace(/^\.?\/$/, "");
+      const prefix = folder === "" ? "" : `${folder}/`;
       return {
-        path: prefix.slice(0, -1),
+        path: folder,
         items: items.map((item) => ({
           ...item,
           path: prefix + item.path,
@@ -184,7 +190,8 @@ function decode(bytes: Uint8Array, name: string, offset: number): string {
       `Cannot read ${JSON.stringify(name)} as text: from byte ${offset} on it is not UTF-8`,
       {
         context: { argument: "encoding" },
-        suggestion: 'Read it with encoding "base64" or "bytes"; an offset must be where a character begins.',
+        suggestion:
+          'Read it with encoding "base64" or "bytes"; an offset must be where a character begins.',
       },
     );
   }

@@ -27,6 +27,8 @@ export interface FileItem {
 
 /** A page of a listing. */
 export interface FileListing {
+  /** Path of the listed folder; empty for the working directory. */
+  folder: string;
   items: FileItem[];
   /** Whether there are more entries. */
   more: boolean;
@@ -50,6 +52,9 @@ export interface SessionFilesOptions {
 }
 
 const IDLE_TIME = 30_000;
+
+/** Entries that are asked for at a time when everything is listed. */
+const WALK_PAGE = 2000;
 
 /** Most entries of one page of a listing. */
 export const MAX_LISTED = 10_000;
@@ -92,7 +97,7 @@ export class SessionFiles implements AsyncDisposable, UploadSource {
         offset,
         limit,
       });
-      return { items: header.items as FileItem[], more: header.more as boolean };
+      return { folder, items: header.items as FileItem[], more: header.more as boolean };
     });
   }
 
@@ -158,11 +163,21 @@ export class SessionFiles implements AsyncDisposable, UploadSource {
   }
 
   async *walk(folder: string): AsyncGenerator<UploadItem> {
-    for (let offset = 0;;) {
-      const { items, more } = await this.list(folder, { recursive: true, offset });
-      yield* items;
-      offset += items.length;
-      if (!more) return;
+    const checked = this.#checked("list", folder);
+    const process = await this.#enter("list", checked);
+    let handle: unknown;
+    try {
+      handle = (await process.request({ op: "walk", path: checked })).header.handle;
+      for (let more = true; more;) {
+        const { header } = await process.request({ op: "next", handle, limit: WALK_PAGE });
+        yield* header.items as FileItem[];
+        more = header.more as boolean;
+      }
+    } catch (error) {
+      throw this.#typed("list", checked, error);
+    } finally {
+      if (handle !== undefined) await process.request({ op: "close", handle }).catch(() => {});
+      this.#leave();
     }
   }
 
@@ -206,7 +221,8 @@ export class SessionFiles implements AsyncDisposable, UploadSource {
       `Cannot ${action} ${JSON.stringify(path.slice(0, 200))}: ${checked.problem}`,
       {
         context: { argument: "path" },
-        suggestion: 'Write a path relative to the session\'s working directory, such as "data/a.csv".',
+        suggestion:
+          'Write a path relative to the session\'s working directory, such as "data/a.csv".',
       },
     );
   }

@@ -105,7 +105,9 @@ export function checkArtifactId(id: string): string {
   }
   throw new WorkerError(
     "invalid_argument",
-    `Cannot use artifact ${JSON.stringify(id.slice(0, 80))}: its id must be "workspace/alias" or "alias"`,
+    `Cannot use artifact ${
+      JSON.stringify(id.slice(0, 80))
+    }: its id must be "workspace/alias" or "alias"`,
     { context: { argument: "artifact_id" } },
   );
 }

@@ -52,6 +52,34 @@ sys.stdout.write("no newline at the end")
   await assertNothingLeft(desk);
 });
 
+Deno.test("what the manifest wants to keep is saved, also when the script fails", async () => {
+  await using desk = await Desk.make();
+  const app = await desk.app(
+    `
+import os
+os.makedirs("runs/deep")
+for name in ("runs/1.csv", "runs/deep/2.csv", "runs/note.txt", "model"): open(name, "w").write(name)
+os.symlink("/etc/hostname", "link")
+raise SystemExit(7)
+`,
+    { files_to_save: ["runs/**/*.csv:tables/", "model", "link", "none"] },
+  );
+  const { code, stdout, stderr } = await desk.run(app);
+  assertEquals(code, 7, stderr);
+  assertEquals((await filesBelow(desk.output)).sort(), [
+    "model",
+    "tables",
+    "tables/1.csv",
+    "tables/deep",
+    "tables/deep/2.csv",
+  ]);
+  assertEquals(await Deno.readTextFile(join(desk.output, "tables/deep/2.csv")), "runs/deep/2.csv");
+  assertStringIncludes(stdout, `[saved to ${join(desk.output, "model")}]`);
+  assertStringIncludes(stderr, 'Not uploaded: "link": it is a link');
+  assertStringIncludes(stderr, 'Not uploaded: "none": it does not exist');
+  await assertNothingLeft(desk);
+});
+
 Deno.test("a long path of the directory for temporary files is no hindrance", async () => {
   await using desk = await Desk.make("long-".repeat(24));
   const { code, stdout, stderr } = await desk.run(await desk.app("print('works')"));

@@ -29,8 +29,10 @@ async def logs(id):
     return [i["content"] for i in (await w.get_logs(id))["items"]]
 ${body}`);
 
-  await t.step("write, list, read, remove, by position and by name, also while a cell runs", async () => {
-    await python(`
+  await t.step(
+    "write, list, read, remove, by position and by name, also while a cell runs",
+    async () => {
+      await python(`
 await w.start(config("s"))
 call = asyncio.ensure_future(w.execute("s", "import os, time\\nwhile not os.path.exists('go/on'): time.sleep(0.01)\\nopen('seen', 'w').write(open('go/on').read())"))
 check(await w.list_files("s") == {"path": "", "items": [], "offset": 0, "next_offset": None})
@@ -56,7 +58,8 @@ await w.remove_file("s", "seen")
 check("not empty" in await fails(w.remove_file("s", "b")))
 await w.remove_file("s", "b", recursive=True)
 check([i["path"] for i in (await w.list_files("s"))["items"]] == ["go"])`);
-  });
+    },
+  );
 
   await t.step("a large text is read in pages that end at whole characters", async () => {
     await python(`

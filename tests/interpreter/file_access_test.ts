@@ -5,6 +5,7 @@ import { WorkerError } from "../../lib/errors.ts";
 import { FileProcess } from "../../lib/interpreter/file_process.ts";
 import type { Interpreter } from "../../lib/interpreter/interpreter.ts";
 import { SessionFiles } from "../../lib/worker/session_files.ts";
+import { randomNumbers } from "../worker/support.ts";
 import { alive, type Kernel, suite, until, valueOf } from "./harness.ts";
 
 const utf8 = new TextEncoder();
@@ -101,6 +102,15 @@ open(b"bad\\xff", "w").close()`);
       if (!page.more) break;
     }
     assertEquals(paged, below.map((item) => item.path));
+    await session.execute(`for n in range(4100): open("empty/%05d" % n, "w").close()`);
+    const walked = (await Array.fromAsync(files.walk(""))).map((item) => item.path);
+    assertEquals(walked.length, items.length + below.length + 4100);
+    assertEquals(walked.toSorted(), [...new Set(walked)].toSorted());
+    // One that is not read to its end holds nothing open.
+    for (let round = 0; round < 100; round++) {
+      for await (const _item of files.walk("")) break;
+    }
+    await refusal(() => Array.fromAsync(files.walk("link")), "file_refused", "it is a link");
     // What cannot be listed is not what cannot be there.
     assert(!below.some((item) => item.path.startsWith("passwd")));
   },
@@ -154,6 +164,57 @@ socket.socket(socket.AF_UNIX).bind("socket")`);
       "pipe",
       "plain",
       "socket",
+    ]);
+  },
+
+  "1000 hostile paths end as typed errors, or stay inside": async (session, kernel) => {
+    const { files, work } = await filesOf(session, kernel);
+    await using _files = files;
+    const directory = dirname(work);
+    await Deno.writeTextFile(join(directory, "victim"), "victim");
+    await session.execute(`
+import os
+os.symlink("..", "up"); os.symlink("/", "root"); os.symlink("../victim", "victim"); os.mkdir("d")`);
+    const parts = ["..", ".", "", "d", "up", "root", "victim", "a", "\0", "\\", " ", "~", "%2e%2e"];
+    const more = [
+      "...",
+      "..\u202e",
+      "etc",
+      "\u2025",
+      "\uff0e\uff0e",
+      "\ud800",
+      "x".repeat(260),
+      "-rf",
+      "\n",
+      "C:",
+    ];
+    const random = randomNumbers(7);
+    const pick = <T>(list: readonly T[]): T => list[Math.floor(random() * list.length)]!;
+    const before = await outside(directory);
+    const codes = new Map<string, number>();
+    for (let round = 0; round < 1000; round++) {
+      const length = 1 + Math.floor(random() * 4);
+      const path = Array.from({ length }, () => pick([...parts, ...parts, ...more])).join("/");
+      const call = pick([
+        () => files.read(path, 0, 10),
+        () => files.write(path, utf8.encode("x")),
+        () => files.write(path, utf8.encode("x"), true),
+        () => files.list(path, { recursive: true }),
+        () => files.look(path),
+        () => files.remove(`${path}/a`, true),
+      ]);
+      const code = await call().then(() => "done", (error) => {
+        assert(error instanceof WorkerError, `${JSON.stringify(path)}: ${error}`);
+        return error.code;
+      });
+      codes.set(code, (codes.get(code) ?? 0) + 1);
+    }
+    assertEquals(await outside(directory), before);
+    assertEquals([...codes.keys()].sort(), [
+      "done",
+      "file_not_found",
+      "file_refused",
+      "invalid_argument",
     ]);
   },
 
@@ -231,6 +292,19 @@ os._exit(3)`);
     assert(!await alive(other!));
   },
 });
+
+/** What is in a session's directory beside its working directory, and around it. */
+async function outside(directory: string): Promise<string[]> {
+  const found: string[] = [];
+  for (const folder of [directory, dirname(directory)]) {
+    for await (const { name } of Deno.readDir(folder)) {
+      const path = join(folder, name);
+      const info = await Deno.lstat(path);
+      found.push(`${path} ${info.isFile ? await Deno.readTextFile(path) : ""}`);
+    }
+  }
+  return found.sort();
+}
 
 /** The other children of a session's fork server. */
 async function childrenOf(pid: number): Promise<number[]> {

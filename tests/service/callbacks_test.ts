@@ -110,6 +110,25 @@ Deno.test("callbacks: one message is under way at a time", async () => {
   assertEquals([most, active], [1, 0]);
 });
 
+Deno.test("callbacks: one that is slow but answers gets everything, one that goes on for ever does not", async () => {
+  const callbacks = new Callbacks({ log: silentLogger });
+  const got: unknown[] = [];
+  const notify = callbacks.wrap(async (message) => {
+    await sleep(40);
+    got.push(message);
+  });
+  // Alternating streams cannot be joined.
+  for (let n = 0; n < 10; n++) notify({ ...stream(String(n)), name: n % 2 ? "stdout" : "stderr" });
+  // Longer than the wait for one answer, shorter than that for all.
+  assert(await callbacks.flush(200));
+  assertEquals(got.length, 10);
+
+  const endless = new Callbacks({ log: silentLogger });
+  const never = endless.wrap(() => sleep(5));
+  for (let n = 0; n < 900; n++) never({ ...stream(String(n)), name: n % 2 ? "stdout" : "stderr" });
+  assertEquals(await endless.flush(50), false);
+});
+
 Deno.test("callbacks: flush gives up on a callback that never answers", async () => {
   const callbacks = new Callbacks({ log: silentLogger });
   let calls = 0;

@@ -84,6 +84,8 @@ const KEYS = [
   "environment_yml",
   "conda",
   "files_to_stage",
+  "files_to_save",
+  "version",
   "type",
   "limits",
   "memory",

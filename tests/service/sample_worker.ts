@@ -106,6 +106,8 @@ export async function connectTestWorker(
       registerWorker(server, {
         methods: methodsOfTest(seen),
         log,
+        // What a busy machine takes longer for must not be dropped: the tests look at all of it.
+        flushTimeout: 60_000,
         info: {
           id: "conda",
           name: "Conda worker",

@@ -124,6 +124,44 @@ Deno.test("staging from a real artifact manager", async (t) => {
     }
   });
 
+  for (const reachable of [true, false]) {
+    const how = reachable
+      ? "from the storage"
+      : "through the server when its storage is out of reach";
+    await t.step(`a folder comes ${how}`, async () => {
+      const directory = await Deno.makeTempDir();
+      const singles: string[] = [];
+      const watching: typeof fetch = (input, init) => {
+        const { pathname } = new URL(String(input));
+        const stored = pathname.startsWith("/s3/");
+        if (stored && !reachable) return Promise.reject(new TypeError("out of reach on purpose"));
+        if (stored) assert(!new Headers(init?.headers).has("authorization"));
+        else if (/[^/]$/.test(pathname.split("/files/")[1] ?? "")) singles.push(pathname);
+        return fetch(input, init);
+      };
+      try {
+        const source = createArtifactSource({
+          serverUrl: hypha.url,
+          workspace,
+          alias: "data",
+          token,
+          version: "v0",
+          fetch: watching,
+          backOff: 5,
+        });
+        const staged = await stageFiles(parseStageEntries(["./"]), source, directory);
+        assertEquals(staged.map((file) => file.path).sort(), Object.keys(files).sort());
+        for (const [path, content] of Object.entries(files)) {
+          assertEquals(await Deno.readTextFile(join(directory, path)), content);
+        }
+        // Only the name that the storage's proxy does not carry.
+        if (reachable) assertEquals(singles.length, 1, singles.join());
+      } finally {
+        await Deno.remove(directory, { recursive: true });
+      }
+    });
+  }
+
   await t.step("a version is what it was, and staged changes can be read", async () => {
     const names = async (version: string | undefined) => {
       const source = createArtifactSource({

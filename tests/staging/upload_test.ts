@@ -105,10 +105,20 @@ Deno.test("save entries: their forms", () => {
   assertEquals(parsed("r/*.csv"), ["pattern", "r", "*.csv", "r"]);
   assertEquals(parsed("r/x*/y/*.csv:t/"), ["pattern", "r", "x*/y/*.csv", "t"]);
   assertEquals(parsed("run*/"), ["pattern", "", "run*/**", ""]);
-  for (const [entry, words] of [["../a", '".."'], ["a:../b", '".."'], ["/a", "absolute"], [
-    "a:b:c",
-    "ambiguous",
-  ], ["a:*", "pattern"], [":b", "no source"], ["a:", "no target"]] as const) {
+  for (
+    const [entry, words] of [
+      ["../a", '".."'],
+      ["a:../b", '".."'],
+      ["/a", "absolute"],
+      [
+        "a:b:c",
+        "ambiguous",
+      ],
+      ["a:*", "pattern"],
+      [":b", "no source"],
+      ["a:", "no target"],
+    ] as const
+  ) {
     assertThrows(() => parseSaveEntries([entry]), WorkerError, words);
   }
   assertThrows(() => parseSaveEntries([1]), WorkerError, "files_to_save[0]");
@@ -136,7 +146,17 @@ Deno.test("uploads into a real artifact manager", async (t) => {
   const workspace = hypha.workspaceOf("user-1");
   const token = await hypha.userToken({ user: "user-1" });
   const foreign = await hypha.userToken({ user: "user-2" });
-  const aliases = ["out", "many", "large", "shared", "raced", "failing", "stopped", "draft"];
+  const aliases = [
+    "out",
+    "many",
+    "large",
+    "shared",
+    "raced",
+    "failing",
+    "stopped",
+    "draft",
+    "crowd",
+  ];
   const { code, stderr } = await runPythonClient(CREATE, {
     env: {
       URL: hypha.url,
@@ -207,25 +227,38 @@ Deno.test("uploads into a real artifact manager", async (t) => {
     assertEquals(await names("out"), ["a.csv", "copy", "empty", "results", "tables"]);
   });
 
-  await t.step("a file that goes in parts arrives whole", async () => {
+  await t.step("files that go in parts arrive whole, under odd names too", async () => {
     const part = 5 * 1024 * 1024;
     const content = new Uint8Array(2 * part + 12345);
     for (let i = 0; i < content.length; i += 4099) content[i] = i * 7;
     const progress: Progress[] = [];
-    await upload("large", ["d/b ü:big/b ü.bin"], filesOf({ "d/b ü": content }), {
+    const odd = "d/50% #1?&=+.bin";
+    const files = filesOf({ "d/b ü": content, [odd]: content });
+    await upload("large", ["d/b ü:big/b ü.bin", "d/"], files, {
       onProgress: (one) => progress.push(one),
     }, { pieceSize: part });
-    const file = await readerOf("large").open("big/b ü.bin");
-    assertEquals(await new Response(file.body).bytes(), content);
-    assertEquals(progress.at(-1)?.bytes?.done, content.length);
+    for (const path of ["big/b ü.bin", odd]) {
+      const file = await readerOf("large").open(path);
+      assertEquals(await new Response(file.body).bytes(), content);
+    }
+    assertEquals(progress.at(-1)?.bytes?.done, 3 * content.length);
   });
 
   await t.step("an entry without a file refuses all, or is skipped, as asked", async () => {
     const files = filesOf({ "a": "1", "d/b": "2" }, { "link": "link", "d/pipe": "other" });
-    for (const [entry, words] of [["none", "does not exist"], ["none/", "does not exist"], [
-      "d",
-      'it is a folder; write "d/"',
-    ], ["link", "it is a link"], ["a/", "not a folder"], ["none/*", "no file matches"]]) {
+    for (
+      const [entry, words] of [
+        ["none", "does not exist"],
+        ["none/", "does not exist"],
+        [
+          "d",
+          'it is a folder; write "d/"',
+        ],
+        ["link", "it is a link"],
+        ["a/", "not a folder"],
+        ["none/*", "no file matches"],
+      ]
+    ) {
       const error = await assertRejects(
         () => upload("out", ["a:never", entry!], files),
         WorkerError,
@@ -271,9 +304,11 @@ Deno.test("uploads into a real artifact manager", async (t) => {
 
   await t.step("uploads of several sessions at once all arrive", async () => {
     const sessions = Array.from({ length: 6 }, (_, n) => n);
-    const results = await Promise.all(sessions.map((n) =>
-      upload("many", [`s${n}/`], filesOf({ [`s${n}/a`]: `${n}`, [`s${n}/b`]: `${n}` }))
-    ));
+    const results = await Promise.all(
+      sessions.map((n) =>
+        upload("many", [`s${n}/`], filesOf({ [`s${n}/a`]: `${n}`, [`s${n}/b`]: `${n}` }))
+      ),
+    );
     assert(results.every((result) => result.committed));
     assertEquals(await names("many"), sessions.map((n) => `s${n}`));
   });
@@ -321,6 +356,31 @@ Deno.test("uploads into a real artifact manager", async (t) => {
     assertEquals(await readerOf("shared").readText("a"), "1");
     const draft = await upload("draft", ["a"], filesOf({ a: "1" }));
     assertEquals(draft.committed, false);
+  });
+
+  await t.step("many files do not cost a request to the artifact manager each", async () => {
+    const files = Object.fromEntries(Array.from({ length: 300 }, (_, n) => [`f/${n}`, `${n}`]));
+    const asked: string[] = [];
+    const counting: typeof fetch = (input, init) => {
+      const { pathname } = new URL(String(input));
+      if (!pathname.startsWith("/s3/")) asked.push(pathname);
+      return fetch(input, init);
+    };
+    const result = await upload("crowd", ["f/"], filesOf(files), {}, { fetch: counting });
+    assertEquals([result.files.length, result.committed], [300, true]);
+    assertEquals((await names("crowd", "f")).length, 300);
+    assertEquals(await readerOf("crowd").readText("f/217"), "217");
+    assert(asked.length < 10, asked.join("\n"));
+  });
+
+  await t.step("addresses out of reach are done without", async () => {
+    const unreachable: typeof fetch = (input, init) =>
+      new URL(String(input)).pathname.startsWith("/s3/")
+        ? Promise.reject(new TypeError("out of reach on purpose"))
+        : fetch(input, init);
+    const files = filesOf({ "u/1": "1", "u/2": "2", "u/3": "3" });
+    await upload("out", ["u/"], files, {}, { fetch: unreachable, attempts: 2 });
+    assertEquals(await names("out", "u"), ["1", "2", "3"]);
   });
 
   await t.step("an upload whose staging somebody else ends begins anew", async () => {
@@ -385,7 +445,9 @@ Deno.test("uploads into a real artifact manager", async (t) => {
     let count = 0;
     const unreliable: typeof fetch = (input, init) => {
       count++;
-      return count % 2 === 1 ? Promise.reject(new TypeError("lost on purpose")) : fetch(input, init);
+      return count % 2 === 1
+        ? Promise.reject(new TypeError("lost on purpose"))
+        : fetch(input, init);
     };
     const result = await upload("out", ["again"], filesOf({ again: "yes" }), {}, {
       fetch: unreliable,

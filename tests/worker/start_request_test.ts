@@ -101,6 +101,33 @@ Deno.test("compile leaves environments alone that are not described by dependenc
   assertEquals(compiled.dependencies, ["numpy", "pip", { pip: ["hypha-rpc"] }]);
 });
 
+Deno.test("compile refuses files that cannot be staged or saved", () => {
+  for (const name of ["files_to_stage", "files_to_save"]) {
+    const manifest = (entries: unknown) => ({ dependencies: ["numpy"], [name]: entries });
+    assertEquals(compileManifest(manifest(["a.csv", "d/:e/"]))[name], ["a.csv", "d/:e/"]);
+    for (const entries of [["../a"], ["/a"], [1], 5, ["a:b:c"]]) {
+      const error = assertThrows(() => compileManifest(manifest(entries)), WorkerError);
+      assertEquals(error.code, "invalid_argument");
+    }
+  }
+});
+
+Deno.test("a start tells which artifact and version its files are of, and where uploads go", () => {
+  const start = (more: Record<string, unknown>) =>
+    prepareStart({ id: "s", manifest: {}, ...more }, CALLER, CONTEXT);
+  const names = (more: Record<string, unknown>) => start(more).source?.name;
+  assertEquals(names({ artifact_id: "w/a" }), "artifact w/a");
+  assertEquals(names({ artifact_id: "a@v1" }), "artifact w/a (version v1)");
+  assertEquals(names({ artifact_id: "o/a@stage" }), "artifact o/a (version stage)");
+  assertEquals(names({ app_id: "a", version: "v2" }), "artifact w/a (version v2)");
+  assertEquals(names({}), undefined);
+  const { writer } = start({ artifact_id: "w/a@v1" });
+  assertEquals(writer?.()?.id, "w/a");
+  assertEquals(writer?.("b")?.id, "w/b");
+  assertEquals(writer?.("o/b")?.id, "o/b");
+  assertEquals(start({}).writer?.(), undefined);
+});
+
 Deno.test("no variable of a call changes an object instead of being set", () => {
   const given = JSON.parse('{"__proto__": null}');
   const error = assertThrows(() => environmentOf(given, "env"), WorkerError, "__proto__");

@@ -12,198 +12,25 @@ Requests are frames with an ``op``, answered one after the other, each bounded i
 are answers too: ``{"error": {"kind", "reason"}}``, with the kinds of ``Refusal``.
 """
 
-import errno
 import itertools
 import os
 import select
 import signal
 import stat
-from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from . import capabilities, landlock, processes
+from .file_folders import FOLDER_FLAGS, Folder, Refusal, refusal_of, type_of
 from .wire import Channel, Header
 
 #: Most bytes of one read or write.
 MAX_BYTES = 1024 * 1024
 #: Most entries of one page of a listing.
 MAX_ENTRIES = 10000
-#: Most entries of one folder that are looked at: their names are held in memory.
-MAX_FOLDER = 1000000
-#: Deepest folder that is entered: each level holds a descriptor.
-MAX_DEPTH = 100
 #: Most files that are open at once.
 MAX_OPEN = 64
 
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-#: A pipe or a device must not make anybody wait, nor become the controlling terminal.
-_FILE = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-
 Answer = Tuple[Header, bytes]
-
-
-class Refusal(Exception):
-    """An answer that says why not. Kinds: ``missing``, ``refused``, ``full``, ``failed``."""
-
-    def __init__(self, kind: str, reason: str) -> None:
-        super().__init__(reason)
-        self.kind = kind
-        self.reason = reason
-
-
-def _refusal(error: OSError) -> Refusal:
-    if error.errno == errno.ENOENT:
-        return Refusal("missing", "it does not exist")
-    if error.errno == errno.ENOTDIR:
-        return Refusal("refused", "a part of its path is not a folder")
-    if error.errno == errno.EISDIR:
-        return Refusal("refused", "it is a folder")
-    if error.errno in (errno.EACCES, errno.EPERM):
-        return Refusal("refused", "its permissions do not allow it")
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return Refusal("full", error.strerror)
-    if error.errno == errno.ENOTEMPTY:
-        return Refusal("refused", "it is a folder that is not empty")
-    return Refusal("failed", error.strerror or str(error))
-
-
-def _type(mode: int) -> str:
-    if stat.S_ISREG(mode):
-        return "file"
-    if stat.S_ISDIR(mode):
-        return "directory"
-    return "link" if stat.S_ISLNK(mode) else "other"
-
-
-def _shown(name: str) -> str:
-    """A name as text: bytes that are no UTF-8 become replacement characters."""
-    return os.fsencode(name).decode("utf-8", "replace")
-
-
-def _explain(error: OSError, name: str, folder: int) -> Refusal:
-    """Why something could not be opened, which the system says in few words."""
-    try:
-        found = os.stat(name, dir_fd=folder, follow_symlinks=False)
-        if stat.S_ISLNK(found.st_mode):
-            target = _shown(os.readlink(name, dir_fd=folder))
-            return Refusal("refused", 'it is a link to "%s", and links are not followed' % target)
-        if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):
-            return Refusal("refused", "it is not a regular file")
-    except OSError:
-        pass
-    return _refusal(error)
-
-
-class Folder:
-    """A folder that is open. Paths below it have ``/`` between their parts; the empty one is the folder itself."""
-
-    def __init__(self, fd: int) -> None:
-        self.fd = fd
-
-    def __enter__(self) -> "Folder":
-        return self
-
-    def __exit__(self, *_details: object) -> None:
-        os.close(self.fd)
-
-    def enter(self, path: str, make: bool = False) -> "Folder":
-        """Opens a folder below this one, and makes what is missing of it when asked to."""
-        fd = os.dup(self.fd)
-        try:
-            for name in path.split("/") if path else ():
-                _check_name(name)
-                if make:
-                    try:
-                        os.mkdir(name, 0o777, dir_fd=fd)
-                    except FileExistsError:
-                        pass
-                try:
-                    below = os.open(name, _FOLDER, dir_fd=fd)
-                except OSError as error:
-                    raise _explain(error, name, fd)
-                os.close(fd)
-                fd = below
-        except BaseException:
-            os.close(fd)
-            raise
-        return Folder(fd)
-
-    def parent_of(self, path: str, make: bool = False) -> "Tuple[Folder, str]":
-        """The folder that holds a path, and its name there."""
-        folder, _, name = path.rpartition("/")
-        _check_name(name)
-        return self.enter(folder, make), name
-
-    def open(self, name: str, flags: int) -> int:
-        """Opens a regular file of this folder."""
-        try:
-            fd = os.open(name, flags | _FILE, 0o666, dir_fd=self.fd)
-        except OSError as error:
-            raise _explain(error, name, self.fd)
-        mode = os.fstat(fd).st_mode
-        if stat.S_ISREG(mode):
-            return fd
-        os.close(fd)
-        raise Refusal("refused", "it is a folder" if stat.S_ISDIR(mode) else "it is not a regular file")
-
-    def names(self) -> List[str]:
-        """Names of the entries, in order."""
-        with os.scandir(self.fd) as entries:
-            return sorted(entry.name for entry in itertools.islice(entries, MAX_FOLDER))
-
-    def walk(self, recursive: bool, prefix: str = "", depth: int = 1) -> "Iterator[Dict[str, Any]]":
-        """Entries of this folder, and when asked of those below, each after its folder."""
-        for name in self.names():
-            try:
-                found = os.stat(name, dir_fd=self.fd, follow_symlinks=False)
-            except OSError:
-                # Gone meanwhile.
-                continue
-            path = prefix + _shown(name)
-            kind = _type(found.st_mode)
-            item = {"path": path, "type": kind, "modified": found.st_mtime}  # type: Dict[str, Any]
-            if kind == "file":
-                item["size"] = found.st_size
-            if kind == "link":
-                item["target"] = self._target(name)
-            yield item
-            if recursive and kind == "directory" and depth < MAX_DEPTH:
-                try:
-                    below = Folder(os.open(name, _FOLDER, dir_fd=self.fd))
-                except OSError:
-                    # Gone, something else by now, or closed to its owner.
-                    continue
-                with below:
-                    yield from below.walk(True, path + "/", depth + 1)
-
-    def _target(self, name: str) -> Optional[str]:
-        try:
-            return _shown(os.readlink(name, dir_fd=self.fd))
-        except OSError:
-            return None
-
-    def remove(self, name: str, recursive: bool, depth: int = 1) -> None:
-        """Removes an entry; a folder that is not empty only when asked to. Links are removed, not followed."""
-        mode = os.stat(name, dir_fd=self.fd, follow_symlinks=False).st_mode
-        if not stat.S_ISDIR(mode):
-            os.unlink(name, dir_fd=self.fd)
-            return
-        if recursive:
-            if depth > MAX_DEPTH:
-                raise Refusal("refused", "its folders are more than %d deep" % MAX_DEPTH)
-            with Folder(os.open(name, _FOLDER, dir_fd=self.fd)) as below:
-                for inner in below.names():
-                    try:
-                        below.remove(inner, True, depth + 1)
-                    except FileNotFoundError:
-                        # Somebody else was faster.
-                        continue
-        os.rmdir(name, dir_fd=self.fd)
-
-
-def _check_name(name: str) -> None:
-    # The worker has checked paths; this holds also if it had not.
-    if name in ("", ".", "..") or "/" in name or "\0" in name:
-        raise Refusal("refused", "its path is not a relative one")
 
 
 class Reading:
@@ -260,6 +87,22 @@ class Appending(Reading):
         """Nothing is left to be done."""
 
 
+class Walking:
+    """A folder with all below it that is being listed, so that its pages need not begin anew."""
+
+    def __init__(self, folder: Folder) -> None:
+        self._folder = folder
+        self._items = folder.walk(True)
+
+    def next(self, limit: int) -> List[Dict[str, Any]]:
+        """The next items; fewer than asked for at the end."""
+        return list(itertools.islice(self._items, limit))
+
+    def close(self) -> None:
+        self._items.close()
+        self._folder.close()
+
+
 class FileAccess:
     """The files below one folder."""
 
@@ -276,7 +119,7 @@ class FileAccess:
         except Refusal as refusal:
             return {"error": {"kind": refusal.kind, "reason": refusal.reason}}, b""
         except OSError as error:
-            refusal = _refusal(error)
+            refusal = refusal_of(error)
             return {"error": {"kind": refusal.kind, "reason": refusal.reason}}, b""
         except (ValueError, RecursionError) as error:
             # A name the system has no form for.
@@ -312,6 +155,16 @@ class FileAccess:
                 items.append(item)
         return {"items": items, "more": more}, b""
 
+    def _op_walk(self, request: Header, _blob: bytes) -> Answer:
+        with self._root() as root:
+            folder = root.enter(request["path"])
+        return {"handle": self._keep(Walking(folder))}, b""
+
+    def _op_next(self, request: Header, _blob: bytes) -> Answer:
+        limit = min(request["limit"], MAX_ENTRIES)
+        items = self._file(request).next(limit)
+        return {"items": items, "more": len(items) == limit}, b""
+
     def _op_stat(self, request: Header, _blob: bytes) -> Answer:
         path = request["path"]
         with self._root() as root:
@@ -320,7 +173,7 @@ class FileAccess:
             folder, name = root.parent_of(path)
             with folder:
                 found = os.stat(name, dir_fd=folder.fd, follow_symlinks=False)
-                return {"type": _type(found.st_mode), "size": found.st_size}, b""
+                return {"type": type_of(found.st_mode), "size": found.st_size}, b""
 
     def _op_open(self, request: Header, _blob: bytes) -> Answer:
         with self._root() as root:
@@ -388,7 +241,7 @@ def _replaced_mode(folder: Folder, name: str) -> Optional[int]:
 
 def open_root(directory: str, name: str) -> Folder:
     """Opens the working directory of a session, which its code may have replaced by something else."""
-    with Folder(os.open(directory, _FOLDER)) as own:
+    with Folder(os.open(directory, FOLDER_FLAGS)) as own:
         return own.enter(name)
 
 

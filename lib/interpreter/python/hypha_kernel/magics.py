@@ -1,7 +1,6 @@
 """Magics and shell escapes: what the calls made by ``magics_transform`` do."""
 
 import builtins
-import difflib
 import inspect
 import sys
 import types
@@ -109,6 +108,9 @@ def _unknown(name: str, cell: bool) -> str:
     if name in magics_ipython.REFUSED:
         return "%s `%s%s` is not available here: %s" % (kind, prefix, name, magics_ipython.REFUSED[name])
     text = "%s `%s%s` not found" % (kind, prefix, name)
+    # Takes long to import, which every environment's first session would wait for.
+    import difflib
+
     near = difflib.get_close_matches(name, list(table), 3)
     if name in other:
         text += " (but there is `%s%s`)" % ("%" if cell else "%%", name)
