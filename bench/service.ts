@@ -11,7 +11,7 @@ import { stackPaths } from "../tests/stack/stack.ts";
 import { type Numbers, table } from "./measures.ts";
 import { columns, SERVICE_MEASURES, SERVICE_NOTES, SESSIONS } from "./service_measures.ts";
 import { runClient, startEcho, startReference } from "./service_parts.ts";
-import { develop, type Development, type Soak, soak, warm } from "./service_soak.ts";
+import { develop, type Development, type Soak, soak } from "./service_soak.ts";
 import { measureStaging } from "./service_staging.ts";
 
 const PARTS = ["calls", "staging", "sessions", "soak"];
@@ -71,7 +71,7 @@ function soakText({ rests, done }: Soak, developments: readonly Development[]): 
   const format = (value: number) => value.toFixed(Number.isInteger(value) ? 0 : 2);
   const rows = developments.map((one) =>
     [one.name, ...[one.first, one.last, one.most, one.slope].map(format)].concat(
-      one.grows ? "missed: it grows" : "met",
+      one.grows === undefined ? "too short to tell" : one.grows ? "missed: it grows" : "met",
     )
   );
   const head = ["at rest", "first", "last", "most", "per minute", "no growth"];
@@ -82,10 +82,7 @@ function soakText({ rests, done }: Soak, developments: readonly Development[]): 
     `| ${row.map((cell, column) => cell.padEnd(widths[column]!)).join(" | ")} |`;
   const lines = [head, widths.map((width) => "-".repeat(width)), ...rows].map(line);
   const deeds = Object.entries(done).map(([name, count]) => `${name}: ${count}`).join(", ");
-  const kept = warm(rests);
-  const length = `${rests.at(-1)!.minutes.toFixed(1)} minutes, of which the last ` +
-    `${(kept.at(-1)!.minutes - kept[0]!.minutes).toFixed(1)} count`;
-  return `Soak of ${length}. ${deeds}.\n\n${lines.join("\n")}`;
+  return `Soak of ${rests.at(-1)!.minutes.toFixed(1)} minutes. ${deeds}.\n\n${lines.join("\n")}`;
 }
 
 /** What kind of machine this is, in a few words. */
@@ -125,7 +122,7 @@ if (import.meta.main) {
   let long: Soak | undefined;
   if (parts.includes("soak")) {
     long = await measureSoak(Number(option("minutes") ?? 2));
-    growth = develop(warm(long.rests));
+    growth = develop(long.rests);
     console.log(`\n${soakText(long, growth)}`);
   }
   const results = join(dirname(fromFileUrl(import.meta.url)), "results");

@@ -66,8 +66,8 @@ async def prints(w, id):
 
 
 async def large_output(w, id):
-    result = await execute(w, id, "print('x' * 2000000)")
-    check(len(stdout(result)) > 100000, len(stdout(result)))
+    result = await execute(w, id, "print('x' * 300000)")
+    check(len(stdout(result)) == 300001, len(stdout(result)))
 
 
 async def errors(w, id):

@@ -149,33 +149,53 @@ export interface Development {
   readonly most: number;
   /** Per minute. */
   readonly slope: number;
-  readonly grows: boolean;
-}
-
-/** The rests after warm-up: the worker keeps the logs of its last 200 ended sessions, which takes so many starts. */
-export function warm(rests: readonly Rest[], starts = 250): readonly Rest[] {
-  const from = Math.max(1, rests.findIndex((one) => one.starts >= starts));
-  const rest = rests.slice(from);
-  // A run too short for that says nothing about memory, but its second half about everything else.
-  return rests.some((one) => one.starts >= starts) && rest.length >= 4
-    ? rest
-    : rests.slice(Math.floor(rests.length / 2));
+  /** `undefined` when the soak was too short to tell. */
+  readonly grows: boolean | undefined;
 }
 
 /**
- * How the figures of a warm worker have developed. A count grows when it is higher at the end than at the beginning
- * and its slope is above nothing; memory when its slope would add a tenth of it in half an hour and has already added
- * more than 8 MB.
+ * Starts after which memory must stay: by then the worker keeps the logs of 200 ended sessions, as many as it ever
+ * does, and its heap has got the size that it needs for them.
+ */
+const WARM_STARTS = 400;
+/** Fewer points have no slope worth a verdict. */
+const LEAST = 8;
+
+function developOne(
+  name: string,
+  points: readonly (readonly [number, number])[],
+  growing: (perMinute: number, first: number, last: number, minutes: number) => boolean,
+): Development {
+  const values = points.map(([, value]) => value);
+  const [first, last] = [values[0]!, values.at(-1)!];
+  const perMinute = slope(points);
+  const minutes = points.at(-1)![0] - points[0]![0];
+  const grows = growing(perMinute, first, last, minutes);
+  return { name, first, last, most: Math.max(...values), slope: perMinute, grows };
+}
+
+/**
+ * How the figures of a worker have developed after its warm-up. A count grows when it is higher at the end than at
+ * the beginning and its slope is above nothing; memory when its slope would add a tenth of it in half an hour and has
+ * already added more than 8 MB.
  */
 export function develop(rests: readonly Rest[]): Development[] {
-  return ([...COUNTS, "memory"] as const).map((name) => {
-    const values = rests.map((one) => one[name]);
-    const perMinute = slope(rests.map((one) => [one.minutes, one[name]] as const));
-    const [first, last] = [values[0]!, values.at(-1)!];
-    const minutes = rests.at(-1)!.minutes - rests[0]!.minutes;
-    const grows = name === "memory"
-      ? perMinute * 30 > first / 10 && perMinute * minutes > 8
-      : perMinute > 0 && last > first;
-    return { name, first, last, most: Math.max(...values), slope: perMinute, grows };
-  });
+  const points = (of: readonly Rest[], name: typeof COUNTS[number] | "memory") =>
+    of.map((one) => [one.minutes, one[name]] as const);
+  // The first round makes what is made once, such as the fork server.
+  const found = COUNTS.map((name) =>
+    developOne(
+      name,
+      points(rests.slice(1), name),
+      (slope, first, last) => slope > 0 && last > first,
+    )
+  );
+  const warm = rests.filter((one) => one.starts >= WARM_STARTS);
+  const enough = warm.length >= LEAST;
+  const memory = developOne(
+    "memory in MB",
+    points(enough ? warm : rests, "memory"),
+    (slope, first, _last, minutes) => slope * 30 > first / 10 && slope * minutes > 8,
+  );
+  return [...found, enough ? memory : { ...memory, grows: undefined }];
 }

@@ -23,8 +23,8 @@ import type { Progress, ProgressSink } from "../progress.ts";
 import { checkDevices } from "./devices.ts";
 import { displayText } from "./display_text.ts";
 import { deadError, type Death, type ExecuteRequest, type SessionResult } from "./execution.ts";
+import { Executions } from "./executions.ts";
 import type { KernelUse } from "./kernels.ts";
-import { CallQueue } from "./queue.ts";
 import { removeTree } from "./remove_tree.ts";
 import { saveFiles } from "./save_files.ts";
 import { SessionFiles } from "./session_files.ts";
@@ -54,8 +54,7 @@ export class Session {
   readonly files: SessionFiles;
   readonly #options: SessionOptions;
   readonly #abort = new AbortController();
-  readonly #queue: CallQueue;
-  #draining = false;
+  readonly #executions: Executions;
   #state: SessionState = "starting";
   #kernel: KernelUse | undefined;
   #interpreter: Interpreter | undefined;
@@ -66,7 +65,6 @@ export class Session {
   #replacing: Promise<void> | undefined;
   /** Why a process that was killed from here has no successor. */
   #notReplaced: string | undefined;
-  readonly #executions = new Map<string, AbortController>();
 
   /** A session that has not been started. */
   constructor(options: SessionOptions) {
@@ -77,7 +75,7 @@ export class Session {
     this.createdAt = options.now();
     this.#lastActive = this.createdAt;
     this.log = new SessionLog({ now: options.now });
-    this.#queue = new CallQueue(options.queueLimit);
+    this.#executions = new Executions(this.id, options.queueLimit);
   }
 
   get id(): string {
@@ -105,13 +103,12 @@ export class Session {
 
   /** Executions that wait or run. */
   get pendingExecutions(): number {
-    return this.#queue.length;
+    return this.#executions.length;
   }
 
   /** Refuses executions from now on; resolves when those that wait or run have ended. */
   async drain(): Promise<void> {
-    this.#draining = true;
-    await this.#queue.idle();
+    await this.#executions.drain();
   }
 
   /** Id of the Python process, while it lives. */
@@ -254,50 +251,22 @@ export class Session {
     const reason = `The Python process ended with ${describeExit(exit)}`;
     this.log.add("error", reason);
     this.#options.log.warning("Session died", { session: this.id, reason });
-    this.#queue.cancelAll(this.#deadError());
+    this.#executions.cancelAll(this.#deadError());
   }
 
   /** Queues an execution and runs it when its turn comes. Errors of the code are results. */
   async execute(request: ExecuteRequest): Promise<SessionResult> {
     if (this.#state === "dead") throw this.#deadError();
-    if (this.#draining) {
-      throw new WorkerError("worker_stopping", "Cannot execute: the worker is shutting down");
-    }
     if (this.#interpreter === undefined || this.#state === "stopped" || this.#state === "failed") {
       throw this.#notReady("execute in");
     }
     checkDevices(request.env ?? {}, this.#options.passedVariables, "config.env");
-    const id = request.executionId ?? crypto.randomUUID();
-    if (this.#executions.has(id)) {
-      throw new WorkerError(
-        "invalid_argument",
-        `Cannot execute: there is an execution ${JSON.stringify(id)} already`,
-        { context: { argument: "config.execution_id" } },
-      );
-    }
-    const cancel = new AbortController();
-    const signal = request.signal
-      ? AbortSignal.any([request.signal, cancel.signal])
-      : cancel.signal;
-    this.#executions.set(id, cancel);
-    try {
-      const result = await this.#queue.run(() => this.#run({ ...request, signal }), signal);
-      return { ...result, execution_id: id };
-    } finally {
-      this.#executions.delete(id);
-    }
+    return await this.#executions.run(request, (queued) => this.#run(queued));
   }
 
   /** Takes an execution out of the queue, or interrupts it when it runs. Whether there was one. */
   cancel(executionId: string): boolean {
-    const execution = this.#executions.get(executionId);
-    execution?.abort(
-      new WorkerError(
-        "execution_cancelled",
-        `Execution ${executionId} of session ${this.id} was cancelled before it began`,
-      ),
-    );
-    return execution !== undefined;
+    return this.#executions.cancel(executionId);
   }
 
   /**
@@ -316,7 +285,7 @@ export class Session {
     if (this.#kernel === undefined || (this.#state !== "running" && this.#state !== "dead")) {
       throw this.#notReady("restart");
     }
-    this.#queue.cancelAll(
+    this.#executions.cancelAll(
       new WorkerError("execution_cancelled", `Session ${this.id} was restarted`),
     );
     await this.#replaceOnce();
@@ -403,7 +372,7 @@ export class Session {
     this.#state = "stopped";
     const reason = new WorkerError("start_cancelled", `Session ${this.id} was stopped`);
     this.#abort.abort(reason);
-    this.#queue.cancelAll(reason);
+    this.#executions.cancelAll(reason);
     await this.#interpreter?.kill();
     await this.#replacing?.catch(() => {});
     await this.#started;
