@@ -180,7 +180,9 @@ def input_line():
 async def put(manager, artifact, path, content):
     """Uploads a file straight to the storage."""
     url = await manager.put_file(artifact, path, use_proxy=False)
-    request = urllib.request.Request(url, data=content, method="PUT")
+    # Without a type it would be sent as a form, which storage takes apart.
+    headers = {"content-type": "application/octet-stream"}
+    request = urllib.request.Request(url, data=content, method="PUT", headers=headers)
     await asyncio.to_thread(lambda: urllib.request.urlopen(request).read())
 
 

@@ -9,7 +9,8 @@ const SMALL = 200;
 const SMALL_SIZE = 4096;
 /** As many at a time as the worker transfers. */
 const CONCURRENCY = 4;
-const PAIRS = 5;
+/** Transfers of each kind on each side. */
+const PAIRS = Number(Deno.env.get("PAIRS") ?? 5);
 
 /** Fetches files to disk and nothing else. Seconds. */
 async function plainFetch(
