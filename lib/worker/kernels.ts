@@ -75,7 +75,7 @@ export class Kernels implements AsyncDisposable {
     }
     let released: Promise<void> | undefined;
     let replacing: Promise<Joined> | undefined;
-    const replace = async () => {
+    const replace = async (signal: AbortSignal) => {
       const next = await this.#join(lease.prefix, signal);
       // Not waited for: ending a lost fork server includes the search for what it left.
       this.#leave(joined.entry);
@@ -88,7 +88,7 @@ export class Kernels implements AsyncDisposable {
       living: async (signal) => {
         signal.throwIfAborted();
         if (!joined.server.gone.aborted) return joined.server;
-        replacing ??= replace().finally(() => replacing = undefined);
+        replacing ??= replace(signal).finally(() => replacing = undefined);
         return (await unlessAborted(replacing, signal)).server;
       },
       release: () =>

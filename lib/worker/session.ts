@@ -36,6 +36,8 @@ import type { StartRequest } from "./start_request.ts";
 
 /** Time Python has to answer a question about the session (milliseconds). */
 const ASK_TIMEOUT = 10_000;
+/** Time another fork server may take to start when files are saved at the end (milliseconds). */
+const SAVE_START = 30_000;
 
 /** A session of this worker. */
 export class Session {
@@ -193,10 +195,9 @@ export class Session {
   async #startFileProcess(): Promise<FileProcess> {
     const kernel = this.#kernel;
     if (kernel === undefined) throw this.#notReady("reach the files of");
-    // While a session ends its files are still saved.
-    const server = this.#abort.signal.aborted
-      ? kernel.server
-      : await kernel.living(this.#abort.signal);
+    // While a session ends its files are still saved, in a new fork server when its own has died.
+    const { signal } = this.#abort;
+    const server = await kernel.living(signal.aborted ? AbortSignal.timeout(SAVE_START) : signal);
     return await FileProcess.start(server, this.#options.switchboard, {
       directory: this.directory,
       folder: "work",

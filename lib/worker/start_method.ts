@@ -65,7 +65,11 @@ export function prepareStart(
     source: artifactOf(parsed, workspace, context),
     writer: (artifactId) => {
       const artifactConfig = { ...parsed, artifactId: artifactId ?? parsed.artifactId };
-      const place = placeOf(artifactConfig, workspace, context);
+      // The worker's own token may write for those only who could do it themselves.
+      const rights = caller.kind === "direct" && caller.admin
+        ? context
+        : { ...context, token: undefined };
+      const place = placeOf(artifactConfig, workspace, rights);
       return place && new ArtifactWriter(place);
     },
     serverUrl: parsed.serverUrl ?? context.serverUrl,

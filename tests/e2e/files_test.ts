@@ -138,6 +138,16 @@ await w.start(saving("crashed", "late"))
 await w.execute("crashed", "import os; open('late', 'w').write('kept'); os._exit(1)")
 await w.stop("crashed")
 check(await content("app", "late") == b"kept")
+# Nor does the death of everything that was Python.
+await w.start(saving("killed", "early"))
+pid = (await w.execute("killed", "open('early', 'w').write('kept'); import os; os.getppid()"))["outputs"][-1]["data"]["text/plain"]
+import signal
+os.kill(int(pid), signal.SIGKILL)
+for _ in range(200):
+    if (await w.get_session_info("killed"))["status"] == "dead": break
+    await asyncio.sleep(0.05)
+await w.stop("killed")
+check(await content("app", "early") == b"kept", await logs("killed"))
 broken = saving("broken", "late")
 broken["artifact_id"] = "ws-user-user-1/none"
 await w.start(broken)

@@ -3,6 +3,7 @@ import { EVERYTHING_LOCAL } from "../../lib/environments/policy.ts";
 import { WorkerError } from "../../lib/errors.ts";
 import type { StageSource } from "../../lib/staging/source.ts";
 import { compileManifest } from "../../lib/worker/compile.ts";
+import type { Caller } from "../../lib/worker/caller.ts";
 import { environmentOf } from "../../lib/worker/environment.ts";
 import { prepareStart, type StartContext } from "../../lib/worker/start_method.ts";
 import { completeRequest, type StartRequest } from "../../lib/worker/start_request.ts";
@@ -133,4 +134,32 @@ Deno.test("no variable of a call changes an object instead of being set", () => 
   const error = assertThrows(() => environmentOf(given, "env"), WorkerError, "__proto__");
   assertEquals(error.code, "invalid_argument");
   assertStringIncludes(error.message, "not a name");
+});
+
+Deno.test("the worker's own token writes only for administrators of its workspace", async () => {
+  const seen: (string | null)[] = [];
+  const server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen: () => {} }, (request) => {
+    seen.push(request.headers.get("authorization"));
+    return Response.json({ detail: "Permission denied" }, { status: 403 });
+  });
+  try {
+    const context = {
+      ...CONTEXT,
+      serverUrl: `http://127.0.0.1:${server.addr.port}`,
+      token: "token-of-the-worker",
+    };
+    const write = async (caller: Partial<Caller>, more: Record<string, unknown> = {}) => {
+      const config = { id: "w/s", workspace: "w", client_id: "s", manifest: {}, ...more };
+      const { writer } = prepareStart(config, { ...CALLER, ...caller }, context);
+      seen.length = 0;
+      await assertRejects(() => writer!("out")!.staged());
+      return seen[0];
+    };
+    assertEquals(await write({}), null);
+    assertEquals(await write({ kind: "controller", workspace: "public", admin: true }), null);
+    assertEquals(await write({ admin: true }), "Bearer token-of-the-worker");
+    assertEquals(await write({}, { token: "token-of-the-session" }), "Bearer token-of-the-session");
+  } finally {
+    await server.shutdown();
+  }
 });
