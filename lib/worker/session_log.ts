@@ -49,7 +49,7 @@ const MAX_ERRORS = 20;
 /** Log of one session. */
 export class SessionLog {
   readonly #maxEntries: number;
-  readonly #maxCharacters: number;
+  #maxCharacters: number;
   readonly #now: () => Date;
   #entries: Stored[] = [];
   #first = 0;
@@ -64,6 +64,19 @@ export class SessionLog {
     this.#maxEntries = options.maxEntries ?? 10_000;
     this.#maxCharacters = options.maxCharacters ?? 4_000_000;
     this.#now = options.now ?? (() => new Date());
+  }
+
+  /** Characters that are kept now. */
+  get characters(): number {
+    return this.#characters;
+  }
+
+  /** Keeps no more than so many characters from now on; the oldest entries go. */
+  shorten(characters: number): void {
+    this.#maxCharacters = Math.min(this.#maxCharacters, characters);
+    this.#trim();
+    this.#entries = this.#entries.slice(this.#first);
+    this.#first = 0;
   }
 
   /** Adds an entry; `cell` is the number of the cell it is of. */

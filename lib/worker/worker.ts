@@ -70,6 +70,9 @@ const SHUTDOWN_SAVE_TIME = 20_000;
 
 /** Ended sessions whose logs can still be read. */
 const KEPT_ENDED = 200;
+/** Characters of the logs of all ended sessions; beyond it the oldest keep only their last part. */
+const KEPT_CHARACTERS = 32_000_000;
+const LAST_PART = 100_000;
 
 /** Sessions of this worker. */
 export class Worker implements AsyncDisposable {
@@ -367,6 +370,15 @@ export class Worker implements AsyncDisposable {
     for (const id of this.#ended.keys()) {
       if (this.#ended.size <= KEPT_ENDED) break;
       this.#ended.delete(id);
+    }
+    const logs = [...this.#ended.values()].map((one) => one.log);
+    let characters = logs.reduce((sum, log) => sum + log.characters, 0);
+    for (const log of logs) {
+      if (characters <= KEPT_CHARACTERS) break;
+      const before = log.characters;
+      if (before <= LAST_PART) continue;
+      log.shorten(LAST_PART);
+      characters -= before - log.characters;
     }
   }
 

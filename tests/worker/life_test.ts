@@ -342,3 +342,17 @@ Deno.test("a workspace gets no more than its share, starts at once included; oth
   await start("5", "greedy");
   assertEquals(worker.sessions.length, 3);
 });
+
+Deno.test("the logs of ended sessions have one budget, of which the newest keep theirs", async () => {
+  await using bench = await Bench.start();
+  const { worker } = bench;
+  for (let n = 0; n < 10; n++) {
+    const session = await worker.start(bench.request(`s${n}`), HOOKS);
+    // 3.9 million characters each.
+    for (let i = 0; i < 60; i++) session.log.add("info", "x".repeat(65_000));
+    await worker.stop(session.id);
+  }
+  const kept = Array.from({ length: 10 }, (_, n) => worker.anySession(`s${n}`).log.characters);
+  assert(kept.reduce((sum, one) => sum + one, 0) <= 32_000_000, String(kept));
+  assert(kept[9]! > 3_800_000 && kept[0]! <= 100_000, String(kept));
+});

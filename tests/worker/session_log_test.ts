@@ -99,3 +99,15 @@ Deno.test("only the last errors are repeated on each page", () => {
   assertEquals(log.page("info", 0, 1).error?.length, 20);
   assertEquals(log.errors().at(-1), "29");
 });
+
+Deno.test("a log that is shortened keeps its newest entries, at their positions", () => {
+  const log = new SessionLog();
+  for (let n = 0; n < 100; n++) log.add("info", `${n}`.padStart(100));
+  assertEquals(log.characters, 10_000);
+  log.shorten(1000);
+  assertEquals(log.characters, 1000);
+  const page = log.page(undefined, 95, undefined);
+  assertEquals([page.total, page.items.length, page.items[0]?.content.trim()], [100, 5, "95"]);
+  log.add("info", "x".repeat(100));
+  assertEquals([log.characters, log.page(undefined, 100, 1).items.length], [1000, 1]);
+});
