@@ -188,7 +188,11 @@ export class ForkServer implements AsyncDisposable {
     this.#processes.set(id, pending);
     using _answer = this.#awaitAnswer();
     try {
-      await this.#writer.send({ ...request, op: "fork", id }).catch((error) => {
+      await this.#writer.send({ ...request, op: "fork", id }).catch(async (error) => {
+        // Writing may fail before the end has been read; who asks then must find it gone.
+        const { promise, resolve } = Promise.withResolvers<void>();
+        this.gone.addEventListener("abort", () => resolve(), { once: true });
+        if (!this.gone.aborted) await settledWithin(promise, CLOSE_TIMEOUT);
         throw goneError(error);
       });
       const pid = await pending.forked.promise;
