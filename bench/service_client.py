@@ -177,26 +177,25 @@ def input_line():
     return sys.stdin.readline().strip()
 
 
-async def put(manager, artifact, path, content):
-    """Uploads a file straight to the storage."""
-    url = await manager.put_file(artifact, path, use_proxy=False)
-    # Without a type it would be sent as a form, which storage takes apart.
+async def put(manager, artifact, contents):
+    """Uploads files straight to the storage."""
+    urls = await manager.put_file(artifact, list(contents), use_proxy=False)
+    # Without a type they would be sent as forms, which storage takes apart.
     headers = {"content-type": "application/octet-stream"}
-    request = urllib.request.Request(url, data=content, method="PUT", headers=headers)
-    await asyncio.to_thread(lambda: urllib.request.urlopen(request).read())
+    for path, content in contents.items():
+        request = urllib.request.Request(urls[path], data=content, method="PUT", headers=headers)
+        await asyncio.to_thread(lambda: urllib.request.urlopen(request).read())
 
 
 async def artifact(server):
     """Makes the artifacts: an app without content, and files to stage."""
     manager = await server.get_service("public/artifact-manager")
-    app = await manager.create(alias="bench-app", type="generic", manifest={"name": "app"}, stage=True)
-    await put(manager, app.id, "main.py", b"pass\n")
-    await manager.commit(app.id)
-    files = await manager.create(alias="bench-files", type="generic", manifest={"name": "files"}, stage=True)
-    await put(manager, files.id, "large.bin", os.urandom(int(ENV["LARGE"])))
-    for number in range(int(ENV["SMALL"])):
-        await put(manager, files.id, "small/%03d.bin" % number, os.urandom(4096))
-    await manager.commit(files.id)
+    files = {"small/%03d.bin" % number: os.urandom(4096) for number in range(int(ENV["SMALL"]))}
+    files["large.bin"] = os.urandom(int(ENV["LARGE"]))
+    for alias, contents in (("bench-app", {"main.py": b"pass\n"}), ("bench-files", files)):
+        made = await manager.create(alias=alias, type="generic", manifest={"name": alias}, stage=True)
+        await put(manager, made.id, contents)
+        await manager.commit(made.id)
     return {}
 
 

@@ -44,7 +44,7 @@ export const SERVICE_MEASURES: Readonly<Record<string, Measure>> = {
   ),
   worker_mb: plain(`memory of the worker with ${MOST} sessions`, "MB", true, true),
   worker_per_session_mb: plain("memory of the worker per session", "MB", true, true),
-  pss_mb: upTo("memory (PSS) of a session that has run a cell", "MB", 5),
+  pss_mb: plain("memory (PSS) of a session that has run cells", "MB"),
 };
 
 /** The footnotes of the table. */

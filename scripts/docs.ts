@@ -8,7 +8,7 @@
 import { dirname, fromFileUrl, join } from "@std/path";
 import { ENV_COMMANDS } from "../lib/cli/env_options.ts";
 import { environmentNames, type Option } from "../lib/cli/option.ts";
-import { RUN_OPTIONS, START_OPTIONS } from "../lib/cli/options.ts";
+import { DOCTOR_OPTIONS, RUN_OPTIONS, START_OPTIONS } from "../lib/cli/options.ts";
 import { errorKinds } from "../lib/errors.ts";
 import type { JsonSchema, Method, Parameter } from "../lib/worker/method.ts";
 import type { MethodContext } from "../lib/worker/method_support.ts";
@@ -120,7 +120,11 @@ ${table(head, RUN_OPTIONS.map(optionRow))}
 
 \`env\`:
 
-${table(["Command", ...head], envRows())}`;
+${table(["Command", ...head], envRows())}
+
+\`doctor\`:
+
+${table(head, DOCTOR_OPTIONS.map(optionRow))}`;
 }
 
 /** Options of the commands of `env`, each once, with the commands that have it. */

@@ -2,7 +2,7 @@
 import { EXPORT_FORMATS } from "../environments/export.ts";
 import { PROGRAM } from "../version.ts";
 import { editDistance, environmentNames, type Option, optionsHelp, usage } from "./option.ts";
-import { CACHE_DIR, CACHE_LIMITS, MANAGER_OPTIONS, VERBOSE } from "./options.ts";
+import { CACHE_DIR, CACHE_LIMITS, JSON_OUTPUT, MANAGER_OPTIONS, VERBOSE } from "./options.ts";
 
 /** A command of `env`. */
 export interface EnvCommand {
@@ -17,13 +17,6 @@ export interface EnvCommand {
 
 /** Names of the commands of `env`. */
 export type EnvCommandName = "list" | "create" | "show" | "export" | "remove" | "prune";
-
-const JSON_OUTPUT: Option = {
-  name: "json",
-  type: "flag",
-  help: "Print JSON",
-  environment: false,
-};
 
 /** Said once, in the help. */
 const KEYS = "A key may be shortened as long as no other begins with it.";

@@ -3,10 +3,11 @@ import { messageOf, WorkerError } from "../errors.ts";
 import { redact } from "../log.ts";
 import { PROGRAM, VERSION } from "../version.ts";
 import type { CommandContext } from "./command.ts";
+import { doctor } from "./doctor.ts";
 import { env } from "./env.ts";
 import { ENV_COMMANDS, envHelp } from "./env_options.ts";
 import { editDistance, optionsHelp, usage } from "./option.ts";
-import { RUN_OPTIONS, START_OPTIONS } from "./options.ts";
+import { DOCTOR_OPTIONS, RUN_OPTIONS, START_OPTIONS } from "./options.ts";
 import { run } from "./run.ts";
 import { exitCodeOf, start } from "./start.ts";
 
@@ -47,6 +48,17 @@ Every option can be given by an environment variable: HYPHA_SERVER_URL, CONDA_CA
     examples: "",
     help: envHelp,
     run: env,
+  },
+  doctor: {
+    summary: "Check that a worker can work here, and say what to do where it cannot",
+    usage: `${PROGRAM} doctor [options]`,
+    options: optionsHelp(DOCTOR_OPTIONS),
+    examples: `  ${PROGRAM} doctor
+  ${PROGRAM} doctor --server-url https://hypha.aicell.io --workspace my-workspace --token-file token.txt
+  ${PROGRAM} doctor --channel conda-forge,bioconda --json
+
+It leaves nothing behind. The exit code is 1 when something fails; warnings do not count.`,
+    run: doctor,
   },
 };
 
@@ -110,6 +122,7 @@ Usage:
   ${COMMANDS.start!.usage}
   ${COMMANDS.run!.usage}
   ${COMMANDS.env!.usage}
+  ${COMMANDS.doctor!.usage}
 
 Commands:
 ${rows.join("\n")}

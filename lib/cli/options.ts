@@ -34,15 +34,16 @@ export const CACHE_LIMITS: readonly Option[] = [
     default: "30",
   },
 ];
+const PACKAGE_MANAGER: Option = {
+  name: "package-manager",
+  type: "text",
+  value: "A,B",
+  help: "Package managers, in order of preference",
+  default: "mamba,micromamba,conda",
+};
 /** Which package manager is used, and how. */
 export const MANAGER_OPTIONS: readonly Option[] = [
-  {
-    name: "package-manager",
-    type: "text",
-    value: "A,B",
-    help: "Package managers, in order of preference",
-    default: "mamba,micromamba,conda",
-  },
+  PACKAGE_MANAGER,
   {
     name: "use-rc",
     type: "flag",
@@ -66,8 +67,15 @@ const ISOLATION: Option = {
 /** More is logged. */
 export const VERBOSE: Option = { name: "verbose", type: "flag", short: "v", help: "Log details" };
 
-/** Options of `start`. */
-export const START_OPTIONS: readonly Option[] = [
+/** The result is printed for programs. */
+export const JSON_OUTPUT: Option = {
+  name: "json",
+  type: "flag",
+  help: "Print JSON",
+  environment: false,
+};
+/** Which server, and the right to join it. */
+const SERVER_OPTIONS: readonly Option[] = [
   {
     name: "server-url",
     type: "text",
@@ -82,6 +90,11 @@ export const START_OPTIONS: readonly Option[] = [
     help: "Token for the workspace; prefer --token-file or HYPHA_TOKEN",
   },
   { name: "token-file", type: "text", value: "FILE", help: "File that holds the token" },
+];
+
+/** Options of `start`. */
+export const START_OPTIONS: readonly Option[] = [
+  ...SERVER_OPTIONS,
   {
     name: "service-id",
     type: "text",
@@ -280,6 +293,23 @@ export const RUN_OPTIONS: readonly Option[] = [
   },
   ISOLATION,
   VERBOSE,
+];
+
+/** Options of `doctor`. */
+export const DOCTOR_OPTIONS: readonly Option[] = [
+  ...SERVER_OPTIONS,
+  CACHE_DIR,
+  PACKAGE_MANAGER,
+  {
+    name: "channel",
+    type: "text",
+    value: "A,B",
+    help: "Channels that must be reached",
+    default: "conda-forge",
+    environment: false,
+  },
+  ISOLATION,
+  JSON_OUTPUT,
 ];
 
 /** The value of `--isolation`. Throws `usage`. */

@@ -171,7 +171,11 @@ function required(name: string): never {
   throw usage(`--${name} is required (or set HYPHA_${name.toUpperCase().replaceAll("-", "_")})`);
 }
 
-async function readToken(token: string | undefined, file: string | undefined): Promise<string> {
+/** The token, as it is given or from its file. Throws `usage`. */
+export async function readToken(
+  token: string | undefined,
+  file: string | undefined,
+): Promise<string> {
   if (token !== undefined) return token;
   if (file === undefined) required("token");
   try {

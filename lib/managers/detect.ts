@@ -128,36 +128,67 @@ async function askVersion(command: string, env: Variables, spawn: Spawn): Promis
   return lines.join("\n");
 }
 
-/** Managers that work, in the order of preference; each is looked at when it is asked for. */
-async function* findManagers(options: DetectOptions): AsyncGenerator<CommandManager, void> {
-  const { log, runtimeDirectory } = options;
-  const settings: ManagerSettings = {
+/** What became of looking for a manager by its name. */
+export type ManagerFinding =
+  & { readonly command: string }
+  & (
+    | { readonly state: "missing" }
+    | { readonly state: "forbidden"; readonly path: string }
+    | { readonly state: "broken"; readonly path: string; readonly reason: string }
+    | { readonly state: "works"; readonly path: string; readonly manager: CommandManager }
+  );
+
+async function examine(command: string, settings: ManagerSettings): Promise<ManagerFinding> {
+  const { env, spawn, runtimeDirectory } = settings;
+  const path = isAbsolute(command) ? command : await findOnPath(command, env.PATH ?? "");
+  if (path === undefined || !await isExecutable(path)) return { command, state: "missing" };
+  if (!await mayRun(command)) return { command, state: "forbidden", path };
+  try {
+    const variables = managerVariables(env, join(runtimeDirectory, "home"));
+    const output = await askVersion(command, variables, spawn);
+    const known = parseVersion(output);
+    if (known === undefined) throw new Error(`--version printed ${JSON.stringify(output)}`);
+    const { family, version } = known;
+    const found = { kind: kindOf(command, family), command, path, version, settings };
+    const manager = family === "conda" ? new CondaManager(found) : new LibmambaManager(found);
+    return { command, state: "works", path, manager };
+  } catch (error) {
+    return { command, state: "broken", path, reason: messageOf(error) };
+  }
+}
+
+function settingsOf(options: DetectOptions): ManagerSettings {
+  return {
     env: options.env ?? Deno.env.toObject(),
-    runtimeDirectory,
+    runtimeDirectory: options.runtimeDirectory,
     spawn: options.spawn ?? spawnCommand,
     useConfiguration: options.useConfiguration ?? false,
     withheld: options.withheld ?? [],
     stallMs: options.stallMs ?? STALL_MS,
   };
-  const { env, spawn } = settings;
+}
+
+/** Looks at all managers, and tells of each what it is or why it cannot be used, in the order of preference. */
+export async function examineManagers(options: DetectOptions): Promise<ManagerFinding[]> {
+  const settings = settingsOf(options);
+  const names = options.preference ?? MANAGER_PREFERENCE;
+  return await Promise.all(names.map((command) => examine(command, settings)));
+}
+
+/** Managers that work, in the order of preference; each is looked at when it is asked for. */
+async function* findManagers(options: DetectOptions): AsyncGenerator<CommandManager, void> {
+  const { log } = options;
+  const settings = settingsOf(options);
   for (const command of options.preference ?? MANAGER_PREFERENCE) {
-    const path = isAbsolute(command) ? command : await findOnPath(command, env.PATH ?? "");
-    if (path === undefined || !await isExecutable(path)) continue;
-    if (!await mayRun(command)) {
+    const finding = await examine(command, settings);
+    if (finding.state === "forbidden") {
       log.warning("package manager may not be run", { command });
-      continue;
-    }
-    try {
-      const variables = managerVariables(env, join(runtimeDirectory, "home"));
-      const output = await askVersion(command, variables, spawn);
-      const known = parseVersion(output);
-      if (known === undefined) throw new Error(`--version printed ${JSON.stringify(output)}`);
-      const { family, version } = known;
-      const found = { kind: kindOf(command, family), command, path, version, settings };
+    } else if (finding.state === "broken") {
+      log.warning("package manager does not work", { command, reason: finding.reason });
+    } else if (finding.state === "works") {
+      const { path, manager: { family, version } } = finding;
       log.debug("package manager found", { command, path, family, version });
-      yield family === "conda" ? new CondaManager(found) : new LibmambaManager(found);
-    } catch (error) {
-      log.warning("package manager does not work", { command, reason: messageOf(error) });
+      yield finding.manager;
     }
   }
 }
