@@ -9,7 +9,7 @@ set -u
 ROOT=$(cd "$(dirname "$0")/.." && pwd)
 cd "$ROOT"
 # A test that hangs must not hang whoever waits for the last line.
-LIMIT=${TEST_LIMIT_SECONDS:-1000}
+LIMIT=${TEST_LIMIT_SECONDS:-1080}
 PASSED=0
 FAILED=0
 NAMES=
@@ -47,7 +47,8 @@ run() {
   # Types are checked already, and a mistake in one file should not keep the others from running.
   set -- "$DENO" test --no-check --allow-all "$@"
   if command -v timeout >/dev/null; then set -- timeout --kill-after=10 "$LIMIT" "$@"; fi
-  { "$@" </dev/null 2>&1; echo $? >"$LOGS/$_name.status"; } | tee "$LOGS/$_name" | sed "s/^/[$_name] /"
+  { "$@" </dev/null 2>&1; echo $? >"$LOGS/$_name.status"; } | tee "$LOGS/$_name" |
+    while IFS= read -r _line; do printf '[%s] %s\n' "$_name" "$_line"; done
 }
 
 # "ok | 12 passed (3 steps) | 1 failed | 2 ignored (4s)": only what is not zero is named, but for the passed.
@@ -81,11 +82,12 @@ if [ $# -gt 0 ]; then
 fi
 # Most tests wait for other processes most of the time, so these run side by side; in processes of their own, since
 # some count what their own process has open.
-run e2e tests/e2e tests/cli &
+run apps tests/e2e/[a-e]*_test.ts &
+run workers tests/e2e/[f-z]*_test.ts tests/cli &
 run environments tests/environments tests/managers tests/staging &
 run interpreter tests/interpreter tests/worker tests/service tests/stack &
 wait
-for NAME in e2e environments interpreter; do count "$NAME"; done
+for NAME in apps workers environments interpreter; do count "$NAME"; done
 # Whatever is added is run by one of them.
 for DIRECTORY in tests/*/; do
   case $DIRECTORY in

@@ -210,6 +210,23 @@ async function openLink(
   }
 }
 
+/** What the server says to one of several clients that come to a new workspace at the same moment. */
+const WORKSPACE_RACE = /workspace already exists/i;
+const RACE_TRIES = 3;
+
+/** The first connection: its failure is final, but for one that is nobody's fault. */
+async function openFirst(settings: Settings, signal?: AbortSignal): Promise<Link> {
+  for (let attempt = 1;; attempt++) {
+    try {
+      return await openLink(settings, signal);
+    } catch (error) {
+      if (attempt === RACE_TRIES || !WORKSPACE_RACE.test(messageOf(error))) throw error;
+      settings.log.info("the workspace has just been made for another client; trying again");
+      await delay(settings.backOff * (0.2 + Math.random() / 2), signal);
+    }
+  }
+}
+
 class KeptConnection implements WorkerConnection {
   readonly #settings: Settings;
   readonly #guard: RejectionGuard;
@@ -374,7 +391,7 @@ export async function connectWorker(options: ConnectOptions): Promise<WorkerConn
   };
   const guard = guardRejections(settings.log);
   try {
-    const link = await openLink(settings, signal);
+    const link = await openFirst(settings, signal);
     return new KeptConnection(link, settings, guard);
   } catch (error) {
     guard[Symbol.dispose]();

@@ -185,6 +185,23 @@ Deno.test("connection: the first failure is an error that says why, without the 
   await until(() => echo.sockets.size === 0);
 });
 
+Deno.test("connection: who comes to a new workspace together with others tries again", async () => {
+  await using echo = startEcho();
+  let tries = 0;
+  const { options } = optionsOf(echo, {
+    register: () => {
+      if (++tries < 3) return Promise.reject(new Error("Workspace already exists: ws-1"));
+      return Promise.resolve({ id: "ws-1/c:s", settled: () => Promise.resolve() });
+    },
+  });
+  await using connection = await connectWorker(options);
+  assertEquals([tries, connection.state], [3, "connected"]);
+
+  tries = -100;
+  await assertRejects(() => connectWorker(options), WorkerError, "Workspace already exists");
+  assertEquals(tries, -97);
+});
+
 Deno.test("connection: connecting has a time limit of its own, and can be stopped", async () => {
   await using echo = startEcho();
   const never = { connect: () => new Promise<HyphaServer>(() => {}) };
