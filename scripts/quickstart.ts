@@ -62,7 +62,8 @@ async function stopWorker(worker: WorkerProcess, signal: AbortSignal): Promise<v
   }
   const code = await worker.stop();
   if (code !== 0) throw new Failure(`the worker ended with exit code ${code}\n${worker.output()}`);
-  const sessions = await filesBelow(worker.workingDir);
+  // The file that says whose the directory is stays, as lock files must.
+  const sessions = (await filesBelow(worker.workingDir)).filter((file) => file !== ".lock");
   if (sessions.length > 0) throw new Failure(`the worker left ${sessions.join(", ")}`);
   say("Worker stopped: no session directory is left");
 }
