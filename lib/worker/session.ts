@@ -25,7 +25,7 @@ import { displayText } from "./display_text.ts";
 import { deadError, type Death, type ExecuteRequest, type SessionResult } from "./execution.ts";
 import { Executions } from "./executions.ts";
 import type { KernelUse } from "./kernels.ts";
-import { removeTree } from "./remove_tree.ts";
+import { removeTree } from "../remove_tree.ts";
 import { saveFiles } from "./save_files.ts";
 import { SessionFiles } from "./session_files.ts";
 import { SessionLog } from "./session_log.ts";
