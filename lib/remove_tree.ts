@@ -1,6 +1,6 @@
-/** Removal of a session's directory, whatever the session's code has made of it. */
+/** Removal of a directory, whatever code that ran in it has made of it. */
 import { join } from "@std/path";
-import { delay } from "../delay.ts";
+import { delay } from "./delay.ts";
 
 const ATTEMPTS = 6;
 

@@ -55,3 +55,28 @@ export function processContext(): CommandContext {
     },
   };
 }
+
+/**
+ * Does what a first SIGINT or SIGTERM ends early. Returns the exit code: the work's own, or 130 or 143 when it failed
+ * after a signal.
+ *
+ * @param work gets what fires at the signal, and what tells the exit code of an interruption, `undefined` without one
+ */
+export async function interruptible(
+  context: CommandContext,
+  work: (signal: AbortSignal, interrupted: () => number | undefined) => Promise<number>,
+): Promise<number> {
+  const stop = new AbortController();
+  let interrupted: number | undefined;
+  using _signals = context.onStop((signal) => {
+    interrupted = signal === "SIGINT" ? 130 : 143;
+    stop.abort();
+  });
+  try {
+    return await work(stop.signal, () => interrupted);
+  } catch (error) {
+    if (interrupted === undefined) throw error;
+    context.write("stderr", "Interrupted.\n");
+    return interrupted;
+  }
+}

@@ -4,7 +4,7 @@ import { settledWithin } from "../delay.ts";
 import { redact, silentLogger } from "../log.ts";
 import { examineManagers } from "../managers/detect.ts";
 import { defaultCacheDir, directoryOption } from "./assemble.ts";
-import type { CommandContext } from "./command.ts";
+import { type CommandContext, interruptible } from "./command.ts";
 import { type Check, type CheckResult, startCheck } from "./doctor_check.ts";
 import { machineChecks } from "./doctor_machine.ts";
 import { networkChecks } from "./doctor_network.ts";
@@ -56,23 +56,13 @@ export async function doctor(args: readonly string[], context: CommandContext): 
       token,
     }),
   ];
-  const stop = new AbortController();
-  let interrupted: number | undefined;
-  using _signals = context.onStop((signal) => {
-    interrupted = signal === "SIGINT" ? 130 : 143;
-    stop.abort();
-  });
-  const running = checks.map((check) => startCheck(check, stop.signal));
-  // Those that were given up clear up before their directory goes.
-  const over = Promise.all(running.map((one) => one.over));
-  stack.defer(() => settledWithin(over, CLEAR_MS).then(() => {}));
-  try {
+  return await interruptible(context, async (signal) => {
+    const running = checks.map((check) => startCheck(check, signal));
+    // Those that were given up clear up before their directory goes.
+    const over = Promise.all(running.map((one) => one.over));
+    stack.defer(() => settledWithin(over, CLEAR_MS).then(() => {}));
     return await report(running.map((one) => one.result), context, json);
-  } catch (error) {
-    if (interrupted === undefined) throw error;
-    context.write("stderr", "Interrupted.\n");
-    return interrupted;
-  }
+  });
 }
 
 /** A directory for managers and programs; where there can be none, a name, and the check of that place says why. */

@@ -14,7 +14,7 @@ import { unlessAborted } from "../worker/kernels.ts";
 import { parsePositive, parseSize } from "../worker/session_limits.ts";
 import { defaultCacheDir, directoryOption } from "./assemble.ts";
 import { readCacheLimits } from "./cache_limits.ts";
-import type { CommandContext } from "./command.ts";
+import { type CommandContext, interruptible } from "./command.ts";
 import { ENV_COMMANDS, envCommand, type EnvCommandName } from "./env_options.ts";
 import { readSource } from "./env_source.ts";
 import { readManagerSettings } from "./manager_settings.ts";
@@ -314,25 +314,15 @@ async function create(call: EnvCall): Promise<number> {
   const { context, options } = call;
   const channel = options.values.channel as string | undefined;
   const manager = readManagerSettings(options.values);
-  const stop = new AbortController();
-  let interrupted: number | undefined;
-  using _signals = context.onStop((signal) => {
-    interrupted = signal === "SIGINT" ? 130 : 143;
-    stop.abort();
-  });
-  try {
+  return await interruptible(context, async (signal) => {
     const spec = await readSource(options.rest, {
       ...(channel === undefined ? {} : { channels: channel.split(",").map((name) => name.trim()) }),
       asInstalled: options.values["as-installed"] === true,
-      signal: stop.signal,
+      signal,
     });
-    await build(call, spec, manager, stop.signal);
+    await build(call, spec, manager, signal);
     return 0;
-  } catch (error) {
-    if (interrupted === undefined) throw error;
-    context.write("stderr", "Interrupted.\n");
-    return interrupted;
-  }
+  });
 }
 
 async function build(

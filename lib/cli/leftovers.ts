@@ -9,7 +9,7 @@ import { exists } from "@std/fs";
 import { FileLock } from "../environments/lock.ts";
 import { messageOf } from "../errors.ts";
 import type { Logger } from "../log.ts";
-import { removeTree } from "../worker/remove_tree.ts";
+import { removeTree } from "../remove_tree.ts";
 
 const LOCK = ".lock";
 /** Temporary directories of workers, as `places.ts` names them. */

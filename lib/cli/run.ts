@@ -16,7 +16,7 @@ import { limitsOf, NO_LIMITS } from "../worker/session_limits.ts";
 import { type ManifestParts, readManifest, type StartRequest } from "../worker/start_request.ts";
 import { assemble, type AssembleOptions, defaultCacheDir, directoryOption } from "./assemble.ts";
 import { readCacheLimits } from "./cache_limits.ts";
-import type { CommandContext } from "./command.ts";
+import { type CommandContext, interruptible } from "./command.ts";
 import { readManagerSettings } from "./manager_settings.ts";
 import { readOptions, usage } from "./option.ts";
 import { isolationOption, RUN_OPTIONS } from "./options.ts";
@@ -102,13 +102,7 @@ export async function run(args: readonly string[], context: CommandContext): Pro
   const workingDir = text("working-dir");
   const outputDir = resolve(text("output-dir") ?? ".");
   const mode = isolationOption(text("isolation"));
-  const stop = new AbortController();
-  let interrupted: number | undefined;
-  using _signals = context.onStop((signal) => {
-    interrupted = signal === "SIGINT" ? 130 : 143;
-    stop.abort();
-  });
-  try {
+  return await interruptible(context, async (signal, interrupted) => {
     const code = await runApp(request, {
       cacheDir: cacheDir
         ? directoryOption(cacheDir, context.environment)
@@ -120,14 +114,10 @@ export async function run(args: readonly string[], context: CommandContext): Pro
       // The script is the user's own: where they work it may, too.
       isolation: { mode, writable: [Deno.cwd(), outputDir, app.folder] },
       log,
-    }, { outputDir, signal: stop.signal, context });
+    }, { outputDir, signal, context });
     // A script may answer an interruption by ending well.
-    return code === 0 ? code : interrupted ?? code;
-  } catch (error) {
-    if (interrupted === undefined) throw error;
-    context.write("stderr", "Interrupted.\n");
-    return interrupted;
-  }
+    return code === 0 ? code : interrupted() ?? code;
+  });
 }
 
 interface RunHooks {

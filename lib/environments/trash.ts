@@ -3,10 +3,7 @@ import { dirname, join } from "@std/path";
 import { ensureDir } from "@std/fs";
 import { messageOf } from "../errors.ts";
 import type { Logger } from "../log.ts";
-import { delay } from "../delay.ts";
-
-/** How often deleting is tried; a process that still writes lets it fail. */
-const TRIES = 5;
+import { removeTree } from "../remove_tree.ts";
 
 /** How things begin that could not be moved to the trash because they are on another volume. */
 const BESIDE = ".trash-";
@@ -77,18 +74,9 @@ export class Trash {
   }
 
   async #remove(path: string): Promise<void> {
-    for (let attempt = 1;; attempt++) {
-      try {
-        return await Deno.remove(path, { recursive: true });
-      } catch (error) {
-        // Another worker may be deleting the same.
-        if (error instanceof Deno.errors.NotFound) return;
-        if (attempt === TRIES) {
-          this.#log.warning("cannot delete", { path, reason: messageOf(error) });
-          return;
-        }
-      }
-      await delay(100 * attempt);
-    }
+    // Another worker may be deleting the same.
+    await removeTree(path).catch((error) =>
+      this.#log.warning("cannot delete", { path, reason: messageOf(error) })
+    );
   }
 }

@@ -8,6 +8,7 @@
  */
 import { messageOf } from "../errors.ts";
 import type { Logger } from "../log.ts";
+import { removeTree } from "../remove_tree.ts";
 import { cancelledError, reasonOf, remedyOf, startError } from "./errors.ts";
 import type {
   CreateRequest,
@@ -63,7 +64,8 @@ export class FallbackManager implements Manager {
 
   async create(request: CreateRequest): Promise<ManagerIdentity> {
     const { log, pause } = this.#options;
-    const cleanUp = () => removePrefix(request.prefix);
+    // Children of a killed manager may still be writing for a moment.
+    const cleanUp = () => removeTree(request.prefix);
     return await this.#first(
       (manager) =>
         withRecovery(() => manager.create(request), {
@@ -193,18 +195,5 @@ export class FallbackManager implements Manager {
   #serving(): Manager {
     return this.#proven ?? this.#known.find((manager) => !this.#isBroken(manager)) ??
       this.#known[0]!;
-  }
-}
-
-/** Removes half an environment. Children of a killed manager may still be writing for a moment. */
-async function removePrefix(prefix: string): Promise<void> {
-  for (let tries = 1;; tries++) {
-    try {
-      await Deno.remove(prefix, { recursive: true });
-      return;
-    } catch (error) {
-      if (error instanceof Deno.errors.NotFound) return;
-      if (tries === 5) throw error;
-    }
   }
 }

@@ -12,7 +12,7 @@
  * session's directory gets through.
  */
 import { WorkerError } from "../errors.ts";
-import { relativePath } from "./paths.ts";
+import { entryPath, fileTarget, parseEntries } from "./entry_text.ts";
 
 /** One parsed entry. Paths are relative, with `/` between segments and none at either end. */
 export interface StageEntry {
@@ -34,12 +34,6 @@ function refuse(what: string, reason: string): never {
   });
 }
 
-/** A relative path, checked. @throws {WorkerError} `invalid_argument` that names `what`. */
-function checkPath(path: string, what: string): string {
-  const checked = relativePath(path);
-  return "problem" in checked ? refuse(what, checked.problem) : checked.path;
-}
-
 function parseEntry(text: string): StageEntry {
   const what = JSON.stringify(text);
   const [source, target, ...more] = text.split(":");
@@ -53,20 +47,12 @@ function parseEntry(text: string): StageEntry {
   if (target !== undefined && target.trim() === "") {
     refuse(what, 'it names no target after ":" (names with ":" have no form)');
   }
-  const from = checkPath(source, what);
-  const to = checkPath(target ?? source, what);
+  const from = entryPath(source, what, refuse);
+  const to = entryPath(target ?? source, what, refuse);
   if (source.endsWith("/") || from === "") {
     return { kind: "folder", source: from, target: to, text };
   }
-  // "a.csv:data/" means: into that folder, as with cp.
-  const name = from.slice(from.lastIndexOf("/") + 1);
-  const intoFolder = target !== undefined && (target.endsWith("/") || to === "");
-  return {
-    kind: "file",
-    source: from,
-    target: intoFolder ? (to === "" ? name : `${to}/${name}`) : to,
-    text,
-  };
+  return { kind: "file", source: from, target: fileTarget(from, target, to), text };
 }
 
 /**
@@ -78,11 +64,5 @@ function parseEntry(text: string): StageEntry {
  * characters, empty parts, and names with `:` (which no form can express) are refused.
  */
 export function parseStageEntries(value: unknown): StageEntry[] {
-  if (value === null || value === undefined) return [];
-  const list = typeof value === "string" ? [value] : value;
-  if (!Array.isArray(list)) refuse("files_to_stage", "it must be a list of texts");
-  return list.map((entry: unknown, index) => {
-    if (typeof entry !== "string") refuse(`files_to_stage[${index}]`, "it is not a text");
-    return parseEntry(entry);
-  });
+  return parseEntries(value, "files_to_stage", parseEntry, refuse);
 }

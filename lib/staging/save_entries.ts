@@ -13,8 +13,8 @@
  * Sources are paths in the session's working directory, targets paths in the artifact.
  */
 import { WorkerError } from "../errors.ts";
+import { entryPath, fileTarget, parseEntries } from "./entry_text.ts";
 import { isPattern } from "./glob.ts";
-import { relativePath } from "./paths.ts";
 
 /** One parsed entry. Paths are relative, with `/` between segments and none at either end. */
 export interface SaveEntry {
@@ -42,11 +42,6 @@ function refuse(what: string, reason: string): never {
   });
 }
 
-function checkPath(path: string, what: string): string {
-  const checked = relativePath(path);
-  return "problem" in checked ? refuse(what, checked.problem) : checked.path;
-}
-
 function parseEntry(text: string): SaveEntry {
   const what = JSON.stringify(text);
   const [source, target, ...more] = text.split(":");
@@ -58,7 +53,7 @@ function parseEntry(text: string): SaveEntry {
     );
   }
   if (target !== undefined && target.trim() === "") refuse(what, 'it names no target after ":"');
-  const from = checkPath(source, what);
+  const from = entryPath(source, what, refuse);
   if (target !== undefined && isPattern(target)) refuse(what, "its target is a pattern");
   const folder = source.endsWith("/") || from === "";
   if (isPattern(from)) {
@@ -70,21 +65,13 @@ function parseEntry(text: string): SaveEntry {
       kind: "pattern",
       source: base,
       pattern: folder ? `${rest}/**` : rest,
-      target: target === undefined ? base : checkPath(target, what),
+      target: target === undefined ? base : entryPath(target, what, refuse),
       text,
     };
   }
-  const to = checkPath(target ?? source, what);
+  const to = entryPath(target ?? source, what, refuse);
   if (folder) return { kind: "folder", source: from, target: to, text };
-  // "a.csv:data/" means: into that folder, as with cp.
-  const name = from.slice(from.lastIndexOf("/") + 1);
-  const intoFolder = target !== undefined && (target.endsWith("/") || to === "");
-  return {
-    kind: "file",
-    source: from,
-    target: intoFolder ? (to === "" ? name : `${to}/${name}`) : to,
-    text,
-  };
+  return { kind: "file", source: from, target: fileTarget(from, target, to), text };
 }
 
 /**
@@ -95,12 +82,5 @@ function parseEntry(text: string): SaveEntry {
  * @throws {WorkerError} `invalid_argument` that names the entry.
  */
 export function parseSaveEntries(value: unknown, name = "files_to_save"): SaveEntry[] {
-  if (value === null || value === undefined) return [];
-  const list = typeof value === "string" ? [value] : value;
-  if (!Array.isArray(list)) refuse(name, "it must be a list of texts");
-  if (list.length > MAX_ENTRIES) refuse(name, `it has more than ${MAX_ENTRIES} entries`);
-  return list.map((entry: unknown, index) => {
-    if (typeof entry !== "string") refuse(`${name}[${index}]`, "it is not a text");
-    return parseEntry(entry);
-  });
+  return parseEntries(value, name, parseEntry, refuse, MAX_ENTRIES);
 }

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { exists } from "@std/fs";
 import { join, toFileUrl } from "@std/path";
-import { removeTree } from "../../lib/worker/remove_tree.ts";
+import { removeTree } from "../../lib/remove_tree.ts";
 import { stackPaths } from "../stack/stack.ts";
 
 /** Somebody who is not allowed everything: this user, or `nobody` when this is root. */
@@ -11,13 +11,13 @@ Deno.test("a directory that its code has closed to its owner is removed", async 
   const directory = await Deno.makeTempDir();
   await Deno.chmod(directory, 0o777);
   try {
-    const module = toFileUrl(join(import.meta.dirname!, "../../lib/worker/remove_tree.ts")).href;
+    const module = toFileUrl(join(import.meta.dirname!, "../../lib/remove_tree.ts")).href;
     const copy = join(directory, "code");
     const script = join(directory, "remove.ts");
     // The module cache of another user is not this one's.
     await Deno.mkdir(copy);
     const text = (await (await fetch(module)).text()).replaceAll(
-      /from "(@std\/path|\.\.\/delay\.ts)"/g,
+      /from "(@std\/path|\.\/delay\.ts)"/g,
       'from "./support.ts"',
     );
     await Deno.writeTextFile(join(copy, "remove_tree.ts"), text);

@@ -14,7 +14,6 @@ import os
 import select
 import signal
 import sys
-import time
 import traceback
 from typing import Any, Dict, Optional, Set
 
@@ -204,20 +203,8 @@ class ForkServer:
         for pid in list(self._sessions):
             self._kill_tree(pid)
         self._sessions.clear()
-        self._await_end()
+        processes.end_children(self._end_orphans, _END_TIME)
         os._exit(code)
-
-    def _await_end(self) -> None:
-        """Waits until nothing lives below this process; what was being forked meanwhile is killed too."""
-        limit = time.monotonic() + _END_TIME
-        while time.monotonic() < limit:
-            self._end_orphans()
-            try:
-                while os.waitpid(-1, os.WNOHANG)[0] != 0:
-                    pass
-            except ChildProcessError:
-                return
-            time.sleep(0.002)
 
 
 def main(socket_path: str, token: str, keeper: int) -> None:

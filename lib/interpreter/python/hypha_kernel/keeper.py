@@ -10,7 +10,6 @@ of a later fork server when the worker has died too.
 import os
 import signal
 import sys
-import time
 from types import FrameType
 from typing import Optional
 
@@ -74,16 +73,11 @@ def _say(text: str) -> None:
 
 def _end_all() -> None:
     """Kills everything below this process and waits until it is gone."""
-    limit = time.monotonic() + _END_TIME
-    while time.monotonic() < limit:
+    def kill_below() -> None:
         for pid in processes.descendants(os.getpid()):
             processes.kill(pid)
-        try:
-            while os.waitpid(-1, os.WNOHANG)[0] != 0:
-                pass
-        except ChildProcessError:
-            return
-        time.sleep(0.002)
+
+    processes.end_children(kill_below, _END_TIME)
 
 
 def sweep(mark: str) -> None:

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from typing import Any, Callable, Dict, List, Optional
 
 _PR_SET_PDEATHSIG = 1
@@ -72,6 +73,19 @@ def kill(pid: int, signum: int = signal.SIGKILL) -> None:
         os.kill(pid, signum)
     except (ProcessLookupError, PermissionError):
         pass
+
+
+def end_children(kill_them: Callable[[], None], seconds: float) -> None:
+    """Calls ``kill_them`` until no child is left to wait for: what was being forked meanwhile is killed too."""
+    limit = time.monotonic() + seconds
+    while time.monotonic() < limit:
+        kill_them()
+        try:
+            while os.waitpid(-1, os.WNOHANG)[0] != 0:
+                pass
+        except ChildProcessError:
+            return
+        time.sleep(0.002)
 
 
 def before_programs(action: Callable[[], None]) -> None:
