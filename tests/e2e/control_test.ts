@@ -87,10 +87,15 @@ check((await w.get_session_info("s"))["status"] == "running")`);
 
   await t.step("a second interrupt ends a cell that has caught the first", async () => {
     await python(`
-call = await running("s", "import time\\ntry: time.sleep(1000)\\nexcept KeyboardInterrupt: print('caught', flush=True)\\ntime.sleep(1000)", config={"timeout": 0})
-for _ in range(2):
+seen = {word: asyncio.Event() for word in ["trying", "caught"]}
+def output(message):
+    for word in seen:
+        if word in str(message): seen[word].set()
+code = "import time\\ntry:\\n  print('trying', flush=True)\\n  time.sleep(1000)\\nexcept KeyboardInterrupt: print('caught', flush=True)\\ntime.sleep(1000)"
+call = asyncio.ensure_future(w.execute("s", code, {"timeout": 0}, output_callback=output))
+for word in ["trying", "caught"]:
+    await asyncio.wait_for(seen[word].wait(), 60)
     check(await w.interrupt("s") == {"interrupted": True})
-    await asyncio.sleep(0.3)
 result = await asyncio.wait_for(call, 60)
 check(result["error"]["ename"] == "KeyboardInterrupt" and "caught" in stdout(result), result)`);
   });
@@ -259,9 +264,9 @@ def limited(id, **more):
     c["manifest"].update(more)
     return c
 await w.start(limited("idle", idle_timeout=0.5))
-await w.start(limited("busy", idle_timeout=0.5))
 await w.start(limited("old", max_lifetime=1))
-call = asyncio.ensure_future(w.execute("busy", "import time; time.sleep(2); print('done')"))
+await w.start(limited("busy", idle_timeout=1.5))
+call = asyncio.ensure_future(w.execute("busy", "import time; time.sleep(4); print('done')"))
 for id in ["idle", "old"]:
     for _ in range(200):
         if (await w.get_session_info(id))["status"] == "stopped": break

@@ -34,7 +34,7 @@ print(stdout(await w.execute("kept", ${JSON.stringify(code)})))`);
 await w.start(config("kept"))
 await w.execute("kept", "state = 41")
 asyncio.ensure_future(w.execute("kept", "import time; time.sleep(3); state += 1", config={"timeout": 60}))
-await asyncio.sleep(0.5)
+while (await w.get_session_info("kept"))["pending_executions"] == 0: await asyncio.sleep(0.05)
 os._exit(0)`);
     proxy.cut();
     await back();
