@@ -43,8 +43,28 @@ export const MEASURES: Readonly<Record<string, Measure>> = {
     target: "p50 <= 0.25, p99 <= 1",
     met: upTo(0.25, 1),
   },
+  echo_ms: {
+    title: "a bare echo of 200 bytes by the same Python, in turns [5]",
+    unit: "ms",
+    lessIsBetter: true,
+  },
+  round_trip_one_ms: {
+    title: "`1+1` with both processes on one processor [5]",
+    unit: "ms",
+    lessIsBetter: true,
+    target: "p50 <= 0.25, p99 <= 1",
+    met: upTo(0.25, 1),
+  },
   executes_per_s: {
     title: "executes of one session",
+    unit: "1/s",
+    lessIsBetter: false,
+    single: true,
+    target: ">= 4000",
+    met: (at) => at(0.5) >= 4000,
+  },
+  executes_one_per_s: {
+    title: "executes of one session on one processor [5]",
     unit: "1/s",
     lessIsBetter: false,
     single: true,
@@ -58,12 +78,22 @@ export const MEASURES: Readonly<Record<string, Measure>> = {
     target: "p50 <= 15",
     met: upTo(15),
   },
+  fork_ms: {
+    title: "a bare fork of Python with three connections, in turns [5]",
+    unit: "ms",
+    lessIsBetter: true,
+  },
   first_start_ms: {
     title: "first start in an environment, beyond `<manager> run python`",
     unit: "ms",
     lessIsBetter: true,
     target: "p50 <= 60",
     met: upTo(60),
+  },
+  asyncio_ms: {
+    title: "`import asyncio` by the same Python, beyond `python -c pass`, in turns [5]",
+    unit: "ms",
+    lessIsBetter: true,
   },
   many_starts_ms: {
     title: "50 sessions at once [1]",
@@ -142,6 +172,8 @@ export const NOTES = `
 - [3] The opponents cannot interrupt it: it ends by itself, here after 2 s. hypha's worker offers no
   interrupt at all: here the one of its kernel class is called.
 - [4] Not measured with the opponents.
+- [5] Says what of the row above is the machine's: the least that it needs, in turns with it; or the
+  same where no process has to be woken on another processor.
 - "-" is what was not measured with an opponent, "fails" what it cannot do.
 `.trim();
 

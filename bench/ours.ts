@@ -7,6 +7,7 @@ import { installRuntime } from "../lib/interpreter/runtime.ts";
 import { Interpreter as Sessions } from "../lib/interpreter/interpreter.ts";
 import { Switchboard } from "../lib/interpreter/switchboard.ts";
 import { directManager, Kernel } from "../tests/interpreter/harness.ts";
+import { Echo, Fork, runText } from "./baselines.ts";
 import { type Numbers, quantile } from "./measures.ts";
 
 /** More than any cell here puts out. */
@@ -137,20 +138,18 @@ async function pss(pid: number): Promise<number> {
   return Number(/^Pss:\s+(\d+)/m.exec(text)![1]) / 1024;
 }
 
-/** From nothing to the first session of an environment, without what a bare Python takes (milliseconds). */
-async function firstStarts(python: string): Promise<number[]> {
+/**
+ * From nothing to the first session of an environment, and `import asyncio` alone, in turns and both without what a
+ * bare Python takes (milliseconds).
+ */
+async function firstStarts(
+  python: string,
+): Promise<Pick<Numbers, "first_start_ms" | "asyncio_ms">> {
   const directory = await Deno.makeTempDir();
   const program = await installRuntime(directory);
   const manager = directManager(python);
-  const bare = quantile(
-    await times(10, async () => {
-      const options = { env: {}, stdin: "null", stdout: "null", stderr: "null" } as const;
-      await manager.run(directory, ["python", "-I", "-c", "pass"], options).status;
-    }),
-    0.5,
-  );
   await using switchboard = await Switchboard.open(directory, silentLogger);
-  const found = await repeat(10, async () => {
+  const start = async () => {
     const started = performance.now();
     await using server = await ForkServer.start({
       manager,
@@ -162,10 +161,45 @@ async function firstStarts(python: string): Promise<number[]> {
     const session = await Sessions.start(server, switchboard, { cwd: directory, env: {} });
     const taken = performance.now() - started;
     await session.kill();
-    return taken - bare;
-  });
+    return taken;
+  };
+  // The first one compiles the modules, once for all environments with this Python.
+  await start();
+  const first_start_ms: number[] = [];
+  const asyncio_ms: number[] = [];
+  for (let i = 0; i < 20; i++) {
+    const bare = await runText(python, "pass");
+    first_start_ms.push(await start() - bare);
+    asyncio_ms.push(await runText(python, "import asyncio") - bare);
+  }
   await Deno.remove(directory, { recursive: true });
+  return { first_start_ms, asyncio_ms };
+}
+
+/** `1+1` in turns with a bare echo of as many bytes (milliseconds). */
+export async function roundTrips(session: Interpreter, echo: Echo): Promise<Numbers> {
+  for (let i = 0; i < 500; i++) await session.execute("1+1");
+  const found: Numbers = { round_trip_ms: [], echo_ms: [], executes_per_s: [] };
+  for (let turn = 0; turn < 50; turn++) {
+    const started = performance.now();
+    const own = await times(100, () => session.execute("1+1"));
+    found.executes_per_s!.push(own.length / ((performance.now() - started) / 1000));
+    const bare = await repeat(100, () => echo.call());
+    found.round_trip_ms!.push(...own);
+    found.echo_ms!.push(...bare);
+  }
   return found;
+}
+
+/** Starts of sessions in turns with bare forks (milliseconds); the sessions stay. */
+async function sessionStarts(kernel: Kernel, fork: Fork): Promise<[Numbers, Interpreter[]]> {
+  const found: Numbers = { session_start_ms: [], fork_ms: [] };
+  const idle: Interpreter[] = [];
+  for (let i = 0; i < 50; i++) {
+    found.session_start_ms!.push(...await times(1, async () => idle.push(await kernel.session())));
+    found.fork_ms!.push(await fork.call());
+  }
+  return [found, idle];
 }
 
 /** Everything below a process that runs, open descriptors here, and files: what must be the same after as before. */
@@ -204,11 +238,11 @@ async function cycles(kernel: Kernel, count: number): Promise<number> {
 
 /** All figures of this worker with a Python. */
 export async function measureOurs(python: string): Promise<Numbers> {
-  const result: Numbers = {};
-  result.first_start_ms = await firstStarts(python);
+  const result: Numbers = { ...await firstStarts(python) };
   await using kernel = await Kernel.start(python);
-  const idle: Interpreter[] = [];
-  result.session_start_ms = await times(50, async () => idle.push(await kernel.session()));
+  await using fork = await Fork.start(python, kernel.directory);
+  const [starts, idle] = await sessionStarts(kernel, fork);
+  Object.assign(result, starts);
   result.memory_per_session_mb = await Promise.all(idle.map((session) => pss(session.pid)));
   await Promise.all(idle.map((session) => session.kill()));
   result.many_starts_ms = await repeat(5, async () => {
@@ -219,10 +253,8 @@ export async function measureOurs(python: string): Promise<Numbers> {
     return taken;
   });
   const session = await kernel.session();
-  for (let i = 0; i < 500; i++) await session.execute("1+1");
-  result.round_trip_ms = await times(5000, () => session.execute("1+1"));
-  const sum = result.round_trip_ms.reduce((a, b) => a + b);
-  result.executes_per_s = [result.round_trip_ms.length / (sum / 1000)];
+  await using echo = await Echo.start(python, kernel.directory);
+  Object.assign(result, await roundTrips(session, echo));
   result.first_print_ms = await repeat(1000, () => firstPrint(session));
   result.growth_mb = [await growth(session)];
   result.prints_mb_s = [];

@@ -319,6 +319,7 @@ export class Interpreter {
       return;
     }
     if (frame.op === "done") {
+      if (frame.after === null) this.#merge.finish();
       if (frame.result !== undefined) running.collector.control(frame.result as Header);
       this.#quiet = frame.quiet === true;
       this.#remember(running.cell, frame.execution_count);

@@ -91,6 +91,19 @@ export class Merge {
     }
   }
 
+  /**
+   * A cell has ended without a mark: all of its output has been pushed, and nothing is left that could print. What
+   * looked like the beginning of a mark was ordinary output.
+   */
+  finish(): void {
+    for (const stream of Object.values(this.#streams)) {
+      if (stream.mark !== undefined) continue;
+      this.#emit(stream, stream.held);
+      stream.held = NOTHING;
+      stream.owner = "";
+    }
+  }
+
   /** Adds a control frame. Frames that name no mark are passed on at once. */
   control(frame: Header): void {
     const after = frame.after;

@@ -181,3 +181,21 @@ Deno.test("however the channels are cut and interleaved, the outcome is the same
     assertEquals(run(random), expected, `seed ${seed}`);
   }
 });
+
+Deno.test("at the end of a cell without a mark nothing is kept, and what follows is nobody's", () => {
+  const { merge, events, push } = record();
+  merge.begin("1");
+  push("stdout", "a\x1e" + NONCE.slice(0, 5));
+  push("stderr", "b");
+  merge.finish();
+  push("stdout", "c");
+  push("stderr", "\x1e");
+  merge.finish();
+  assertEquals(events, [
+    "stdout/1:a",
+    "stderr/1:b",
+    `stdout/1:\x1e${NONCE.slice(0, 5)}`,
+    "stdout/:c",
+    "stderr/:\x1e",
+  ]);
+});

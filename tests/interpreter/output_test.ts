@@ -13,6 +13,19 @@ await suite("output", {
     const result = await session.execute("import sys\nprint(1)\nprint(2, file=sys.stderr)\n3");
     assertEquals(orderOf(result), "out:1|err:2|execute_result");
   },
+  "what cells write below Python is theirs, whole, however soon they end": async (session) => {
+    await session.execute("import os, time");
+    const last = "\\x1e";
+    for (let i = 0; i < 300; i++) {
+      const size = [0, 1, 7, 5000, 300_000][i % 5]!;
+      const pause = i % 3 === 0 ? "time.sleep(0.002)\n" : "";
+      const code = `os.write(1, b'${i}' + b'.' * ${size} + b'${last}')\n${pause}` +
+        `os.write(2, b'${-i}${last}')\n${i % 2 === 0 ? pause : ""}None`;
+      const result = await session.execute(code);
+      assertEquals(textOf(result, "stdout"), `${i}${".".repeat(size)}\x1e`);
+      assertEquals(textOf(result, "stderr"), `${-i}\x1e`);
+    }
+  },
   "output of programs, C code, threads and children is complete when a cell ends": async (
     session,
   ) => {

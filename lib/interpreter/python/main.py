@@ -9,20 +9,44 @@ path only while the kernel's own modules are imported.
 import os
 import sys
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from hypha_kernel import keeper  # noqa: E402
+def _split() -> int:
+    """Forks the fork server off its keeper. Returns in the fork server only, with the keeper's process id.
 
-if __name__ == "__main__" and sys.argv[1] == "--sweep":
-    keeper.sweep(sys.argv[2])
-    sys.exit(0)
+    At once, before anything is imported: both import at the same time, and none imports what only the other needs.
+    """
+    above, keeper = os.getppid(), os.getpid()
+    ready, tell = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(tell)
+        _KEPT.append(ready)
+        return keeper
+    os.close(ready)
+    code = 1
+    try:
+        from hypha_kernel.keeper import keep
 
-# What follows runs in the keeper's child: the modules of the sessions are not imported into the keeper.
-_KEEPER = keeper.split() if __name__ == "__main__" else 0
+        code = keep(pid, above, tell)
+    finally:
+        os._exit(code)
 
-from hypha_kernel import fork_server  # noqa: E402
 
-del sys.path[0]
+#: Ends when the keeper is ready, or gone.
+_KEPT = []  # type: list[int]
 
 if __name__ == "__main__":
-    fork_server.main(sys.argv[1], os.environ.pop("HYPHA_KERNEL_TOKEN", ""), _KEEPER)
+    sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+    if sys.argv[1] == "--sweep":
+        from hypha_kernel import keeper
+
+        keeper.sweep(sys.argv[2])
+    else:
+        _KEEPER = _split()
+        from hypha_kernel import fork_server
+
+        del sys.path[0]
+        # Before the keeper is, nothing may exist that it would have to end.
+        os.read(_KEPT[0], 1)
+        os.close(_KEPT[0])
+        fork_server.main(sys.argv[1], os.environ.pop("HYPHA_KERNEL_TOKEN", ""), _KEEPER)

@@ -1,6 +1,8 @@
 """Critical sections, and the marks at the ends of cells."""
 
 import os
+import socket
+import sys
 import unittest
 
 from hypha_kernel import marks, streams
@@ -53,14 +55,41 @@ class CellsTest(unittest.TestCase):
 
     def test_a_counted_cell_needs_no_mark_when_nothing_was_printed_since_the_last(self):
         self.marks.begin("1", False)
-        self.marks.end()
+        self.marks.end(True)
         self.text()
         self.marks.begin("2", True)
         self.assertEqual((self.text(), self.marks.active, self.marks.alone), ("", "2", True))
 
+    @unittest.skipUnless(sys.platform == "linux", "elsewhere every cell ends with a mark")
+    def test_a_quiet_cell_ends_without_a_mark_once_everything_has_been_read(self):
+        pairs = [socket.socketpair() for _ in range(2)]
+        ends = marks.Marks(NONCE, [ours.fileno() for ours, _ in pairs])
+        theirs = pairs[0][1]
+        try:
+            ends.begin("1", False)
+            self.assertEqual(ends.end(True), 2)
+            for _, other in pairs:
+                other.recv(1000)
+            ends.begin("2", True)
+            self.assertIsNone(ends.end(True))
+            ends.begin("3", True)
+            # Something is left that may print.
+            self.assertEqual(ends.end(False), 3)
+            for _, other in pairs:
+                other.recv(1000)
+            ends.begin("4", True)
+            pairs[0][0].send(b"by C code, and not read yet")
+            self.assertEqual(ends.end(True), 4)
+            self.assertEqual(theirs.recv(1000), b"by C code, and not read yet" + mark(4, "c").encode())
+        finally:
+            for one in (*pairs[0], *pairs[1]):
+                one.close()
+            for fd in ends._fds:
+                os.close(fd)
+
     def test_text_from_between_counted_cells_belongs_to_neither(self):
         self.marks.begin("1", False)
-        self.marks.end()
+        self.marks.end(True)
         self.text()
         self.out._last_flush = float("inf")
         self.out.write("late")

@@ -87,7 +87,7 @@ class Formatter:
 
     def __call__(self, value: Any, **options: Any) -> Any:
         """The content, or ``None`` when the value has none of this type."""
-        if not self.enabled or (type(value) in _PLAIN and not self.type_printers and not self.deferred_printers):
+        if not self.enabled or (type(value) in _PLAIN and not self.may_take_plain):
             return None
         try:
             answer = self._ask(value, **options)
@@ -106,6 +106,16 @@ class Formatter:
             file=sys.stderr,
         )
         return None
+
+    @property
+    def may_take_plain(self) -> bool:
+        """Whether a function may be registered for a type of ``_PLAIN``."""
+        if self.type_printers:
+            return True
+        for module, _name in self.deferred_printers:
+            if module == "builtins":
+                return True
+        return False
 
     def _ask(self, value: Any, **options: Any) -> Any:
         printer = self._registered(value)
@@ -235,6 +245,16 @@ class DisplayFormatter:
         for mime, formatter in self.formatters.items():
             formatter.enabled = mime in types
 
+    def _has_functions(self) -> bool:
+        """Whether other forms than plain text may have functions for plain values."""
+        for one in (self.ipython_display_formatter, self.mimebundle_formatter):
+            if one.may_take_plain:
+                return True
+        for mime, one in self.formatters.items():
+            if one.may_take_plain and mime != "text/plain":
+                return True
+        return False
+
     def _displays_itself(self, value: Any) -> bool:
         formatter = self.ipython_display_formatter
         if formatter._registered(value) is None and (
@@ -252,6 +272,10 @@ class DisplayFormatter:
 
     def format(self, obj: Any, include: Any = None, exclude: Any = None) -> Tuple[Bundle, Bundle]:
         """The MIME bundle of a value and its metadata. An empty bundle: the value displayed itself."""
+        if type(obj) in _PLAIN and include is None and exclude is None:
+            # Most results: nothing but functions that user code has registered can have a say.
+            if not self._has_functions():
+                return {"text/plain": self.formatters["text/plain"](obj)}, {}
         if self._displays_itself(obj):
             return {}, {}
         answer = self.mimebundle_formatter(obj, include=include, exclude=exclude)

@@ -1,6 +1,9 @@
-"""Lets the session have a word when user code imports certain modules, and never earlier."""
+"""Lets the session have a word when user code imports certain modules, and never earlier.
 
-import importlib.abc
+Finders and loaders here do not derive from ``importlib.abc``: importing it takes a tenth of a first start, and Python
+asks for nothing but the methods.
+"""
+
 import sys
 from types import ModuleType
 from typing import Any, Callable, Dict, Optional
@@ -10,7 +13,7 @@ from .formatters import report
 Hook = Callable[[ModuleType], None]
 
 
-class ImportHooks(importlib.abc.MetaPathFinder):
+class ImportHooks:
     """Calls a function right after a module has been executed, before its importer sees it."""
 
     def __init__(self) -> None:
@@ -41,7 +44,7 @@ class ImportHooks(importlib.abc.MetaPathFinder):
         return None
 
 
-class _Watched(importlib.abc.Loader):
+class _Watched:
     """A loader that calls a hook at the end; for everything else it is the loader it wraps."""
 
     def __init__(self, loader: Any, hook: Hook) -> None:

@@ -8,7 +8,6 @@ Semantics are those of Jupyter's inline backend: at the end of a cell all open f
 one was made while matplotlib was interactive (``plt.ioff()`` leaves figures to ``plt.show()``).
 """
 
-import importlib.abc
 import importlib.machinery
 import io
 import os
@@ -68,7 +67,7 @@ def render(figure: Any, kind: str, options: Dict[str, Any]) -> Any:
     return data
 
 
-class Figures(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+class Figures:
     """Serves the backend module and shows what is open at the end of a cell."""
 
     def __init__(self, show: Show, formatter: DisplayFormatter) -> None:

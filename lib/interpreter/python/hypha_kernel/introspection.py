@@ -6,7 +6,6 @@ import inspect
 import keyword
 import re
 import reprlib
-import rlcompleter
 import types
 from typing import Any, Dict, List, Optional, Tuple
 
@@ -76,6 +75,9 @@ def _rlcompleter(
     if token is None:
         return [], cursor, []
     text = token.group()
+    # It imports readline, which no session needs for anything else.
+    import rlcompleter
+
     completer = rlcompleter.Completer(namespace)
     matches = []  # type: List[str]
     for state in range(MAX_MATCHES):

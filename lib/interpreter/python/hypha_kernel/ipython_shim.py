@@ -7,7 +7,6 @@ they are imported, since IPython's shell does not run here.
 
 import builtins
 import contextlib
-import importlib.abc
 import importlib.machinery
 import os
 import sys
@@ -254,7 +253,7 @@ def _classes() -> Dict[str, Any]:
     return found
 
 
-class _StubFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+class _StubFinder:
     """Serves the made-up modules. Stands last, so an installed IPython goes before it."""
 
     def __init__(self, stubs: Dict[str, Callable[[], Dict[str, Any]]]) -> None:

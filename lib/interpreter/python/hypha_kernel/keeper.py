@@ -9,7 +9,6 @@ of a later fork server when the worker has died too.
 
 import os
 import signal
-import sys
 from types import FrameType
 from typing import Optional
 
@@ -21,24 +20,13 @@ _PATIENCE = 5
 _END_TIME = 5.0
 
 
-def split() -> int:
-    """Forks the process that is to become the fork server. Returns in that one only, with the keeper's process id."""
-    processes.die_with_parent(os.getppid(), signal.SIGTERM)
+def keep(server: int, parent: int, tell: int) -> int:
+    """Waits for the end of the fork server and ends what is left of it. Returns the exit code to pass on.
+
+    Closes the descriptor ``tell`` when it is ready: the fork server starts nothing before.
+    """
+    processes.die_with_parent(parent, signal.SIGTERM)
     processes.adopt_orphans()
-    keeper = os.getpid()
-    sys.stdout.flush()
-    pid = os.fork()
-    if pid == 0:
-        return keeper
-    code = 1
-    try:
-        code = _keep(pid)
-    finally:
-        os._exit(code)
-
-
-def _keep(server: int) -> int:
-    """Waits for the end of the fork server and ends what is left of it. Returns the exit code to pass on."""
 
     def forward(_signum: int, _frame: Optional[FrameType]) -> None:
         processes.kill(server, signal.SIGTERM)
@@ -49,6 +37,7 @@ def _keep(server: int) -> int:
     signal.signal(signal.SIGALRM, lambda signum, frame: processes.kill(server))
     signal.signal(signal.SIGTERM, forward)
     signal.signal(signal.SIGHUP, forward)
+    os.close(tell)
     survivors.end_orphans()
     pid = 0
     while pid != server:

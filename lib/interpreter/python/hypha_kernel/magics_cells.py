@@ -6,7 +6,6 @@ import os
 import shlex
 import subprocess
 import sys
-import tempfile
 from typing import Any, Dict, Iterator, List, Optional
 
 from .magics_registry import Call, UsageError, cell_magic, line_magic
@@ -79,6 +78,8 @@ _background = []  # type: List[subprocess.Popen[bytes]]
 
 def _start_background(program: List[str], text: bytes, options: Dict[str, str], names: Dict[str, Any]) -> None:
     # A file rather than a pipe: nobody has to wait until the program has read its input.
+    import tempfile  # what it needs would make every first start slower
+
     with tempfile.TemporaryFile() as file:
         file.write(text)
         file.seek(0)

@@ -4,7 +4,6 @@ import codecs
 import os
 import re
 import selectors
-import shutil
 import string
 import subprocess
 import sys
@@ -122,6 +121,8 @@ def expand(text: str, frame: types.FrameType) -> str:
 def shell() -> str:
     """The shell commands run in: the user's when it is one, else ``/bin/sh``."""
     wanted = os.environ.get("SHELL") or "sh"
+    import shutil  # see magics_cells.py
+
     found = shutil.which(wanted) if os.path.basename(wanted) in _SHELLS else None
     return found or "/bin/sh"
 

@@ -10,9 +10,21 @@ last mark has arrived.
 
 import os
 import select
+import struct
+import sys
 import threading
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, List, Optional
+
+try:
+    import fcntl
+    import termios
+
+    #: Asks a socket how much of what was written to it has not been read (Linux: ``SIOCOUTQ``).
+    _UNREAD = termios.TIOCOUTQ if sys.platform == "linux" else None  # type: Optional[int]
+except ImportError:
+    _UNREAD = None
+_NONE = struct.pack("i", 0)
 
 if TYPE_CHECKING:
     from .streams import OutStream
@@ -125,20 +137,38 @@ class Marks:
         """
         with self:
             self.active = cell
-            printed = self.last_stream is not None or any(stream.holding for stream in self.streams)
-            self.alone = counted and self._number == self._end and not printed
+            self.alone = counted and self._number == self._end and not self._printed()
             if self.alone:
                 return
             if counted:
                 self._write("s", "")
             self.put("s", cell)
 
-    def end(self) -> int:
-        """The cell ends: what follows belongs to nobody. Returns the number of the last mark."""
+    def end(self, quiet: bool) -> Optional[int]:
+        """The cell ends: what follows belongs to nobody. Returns the number of the last mark.
+
+        Without a mark when none is needed: nothing has been printed, what C code or child processes have written
+        is with the worker already, and (``quiet``) nothing is left that could write before the next cell does.
+        """
         with self:
             self.active = ""
+            if quiet and self.alone and self._number == self._end and not self._printed() and self._all_read():
+                return None
             self._end = self.put("c", "")
             return self._end
+
+    def _printed(self) -> bool:
+        """Whether something has been printed since the last mark."""
+        return self.last_stream is not None or any(stream.holding for stream in self.streams)
+
+    def _all_read(self) -> bool:
+        """Whether the worker has taken everything out of the sockets, as far as the system tells."""
+        if _UNREAD is None:
+            return False
+        try:
+            return all(fcntl.ioctl(fd, _UNREAD, _NONE) == _NONE for fd in self._fds)
+        except OSError:
+            return False
 
     def put(self, kind: str, owner: str) -> int:
         """Writes a mark behind everything that was printed, and returns its number.

@@ -1,6 +1,5 @@
 """How values of the standard types are laid out as plain text; the layout itself is in ``pretty.py``."""
 
-import datetime
 import inspect
 import os
 import re
@@ -151,7 +150,7 @@ def standard_printers() -> Dict[type, TypePrinter]:
         super: _super,
         BaseException: _exception,
     }  # type: Dict[type, TypePrinter]
-    by = (int, float, str, bytes, range, slice, types.MethodType, datetime.datetime, datetime.timedelta)
+    by = (int, float, str, bytes, range, slice, types.MethodType)
     printers.update({cls: by_repr for cls in by})
     return printers
 
@@ -166,4 +165,6 @@ def standard_deferred() -> Dict[Tuple[str, str], TypePrinter]:
         ),
         ("collections", "Counter"): _made_by(lambda value: ([dict(value.most_common())] if value else [], {})),
         ("collections", "UserList"): _made_by(lambda value: ([value.data], {})),
+        ("datetime", "datetime"): by_repr,
+        ("datetime", "timedelta"): by_repr,
     }

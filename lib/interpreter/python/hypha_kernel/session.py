@@ -295,7 +295,8 @@ class Session:
         flush_c_streams()
         self._marks.critical.forget()
         with self._marks as marks:
-            after = marks.end()
+            quiet = self._is_quiet()
+            after = marks.end(quiet)
             self._control.send(
                 {
                     "op": "done",
@@ -304,7 +305,7 @@ class Session:
                     "execution_count": count,
                     "error": error,
                     "seconds": seconds,
-                    "quiet": self._is_quiet(),
+                    "quiet": quiet,
                 },
                 result,
             )

@@ -2,7 +2,6 @@
 
 import faulthandler
 import os
-import random
 import signal
 import socket
 import sys
@@ -55,7 +54,9 @@ def main(path: str, request: Header, parent: int) -> int:
     if hasattr(time, "tzset"):
         time.tzset()
     os.chdir(request["cwd"])
-    random.seed()
+    if "random" in sys.modules:
+        # Not imported for this: most first cells do without.
+        sys.modules["random"].seed()
     sys.argv = list(request["argv"])
     sys.path.insert(0, "")
     marks = Marks(request["nonce"], [1, 2])

@@ -19,9 +19,8 @@ Header = Dict[str, Any]
 Frame = Tuple[Header, bytes]
 
 
-def _dumps(header: Any) -> str:
-    # Lone surrogates (text that is not valid Unicode) survive as escapes only in ASCII mode.
-    return json.dumps(header, separators=(",", ":"), default=str, allow_nan=False)
+# Lone surrogates (text that is not valid Unicode) survive as escapes only in ASCII mode, which is the default.
+_dumps = json.JSONEncoder(separators=(",", ":"), default=str, allow_nan=False).encode
 
 
 def _plain(value: Any) -> Any:
