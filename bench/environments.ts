@@ -281,8 +281,10 @@ function table(rows: readonly Row[]): string {
 
 if (import.meta.main) {
   const rows: Row[] = [];
+  // `--kinds=conda`: only these package managers.
+  const chosen = Deno.args.find((arg) => arg.startsWith("--kinds="))?.slice(8).split(",") ?? KINDS;
   rows.push(...await hits());
-  for (const kind of KINDS) {
+  for (const kind of KINDS.filter((one) => chosen.includes(one))) {
     const fetch = "build, packages to be fetched, beside the bare command";
     const link = "build, packages fetched already, beside the bare command";
     rows.push(await misses({ kind, packages: PACKAGES, fetched: false, what: fetch }));

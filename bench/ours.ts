@@ -276,7 +276,7 @@ export async function measureOurs(python: string): Promise<Numbers> {
     () => throughput(session, CHILD, 200_000_000, false),
   );
   for (const [name, code] of Object.entries(INTERRUPTED)) {
-    result[`interrupt_${name}_ms`] = await repeat(100, () => interrupt(session, code));
+    result[`interrupt_${name}_ms`] = await repeat(400, () => interrupt(session, code));
   }
   result.random_interrupts_wrong = [await randomInterrupts(session, 1000)];
   result.cycles_left = [await cycles(kernel, 1000)];

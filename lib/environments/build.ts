@@ -43,6 +43,7 @@ interface Installed {
   readonly manager: ManagerIdentity;
   readonly python: PythonFacts;
   readonly pip: readonly string[];
+  readonly packages: EnvironmentMeta["packages"];
 }
 
 /**
@@ -63,7 +64,7 @@ export async function buildEnvironment(request: BuildRequest): Promise<void> {
   await trash.discard(prefix);
   try {
     log.info("building environment", { key: place, packages: request.spec.packages });
-    const { manager, python, pip } = await install({ ...request, onLine }, prefix);
+    const { manager, python, pip, packages } = await install({ ...request, onLine }, prefix);
     signal.throwIfAborted();
     const { variables: _, ...spec } = request.spec;
     const meta: EnvironmentMeta = {
@@ -75,12 +76,11 @@ export async function buildEnvironment(request: BuildRequest): Promise<void> {
       worker: VERSION,
       platform: `${Deno.build.os}-${Deno.build.arch}`,
       python: python.version,
-      packages: await readRecords(prefix),
+      packages,
       pip,
       buildMs: Math.round(now() - started),
     };
-    await record(request, meta);
-    await printed.write(layout.log(place));
+    await Promise.all([record(request, meta), printed.write(layout.log(place))]);
     await writeMarker(layout, place, python);
     log.info("environment is ready", { key: place, python: python.version, ms: meta.buildMs });
   } catch (error) {
@@ -97,14 +97,19 @@ export async function buildEnvironment(request: BuildRequest): Promise<void> {
 
 /** Writes down what was built, for people and for building it again. */
 async function record({ layout, place, now, log }: BuildRequest, meta: EnvironmentMeta) {
-  await writeMeta(layout.meta(place), meta);
-  const time = new Date(now());
-  await Deno.utime(layout.meta(place), time, time);
-  try {
-    await writeDurably(layout.explicit(place), exportEnvironment(meta, "explicit"));
-  } catch (error) {
-    log.debug("no list of packages", { key: place, reason: messageOf(error) });
-  }
+  const facts = async () => {
+    await writeMeta(layout.meta(place), meta);
+    const time = new Date(now());
+    await Deno.utime(layout.meta(place), time, time);
+  };
+  const list = async () => {
+    try {
+      await writeDurably(layout.explicit(place), exportEnvironment(meta, "explicit"));
+    } catch (error) {
+      log.debug("no list of packages", { key: place, reason: messageOf(error) });
+    }
+  };
+  await Promise.all([facts(), list()]);
 }
 
 async function install(request: BuildRequest, prefix: string): Promise<Installed> {
@@ -157,6 +162,9 @@ async function install(request: BuildRequest, prefix: string): Promise<Installed
       signal,
     });
   }
+  const packages = readRecords(prefix);
+  // A failure is met below, when Python has been asked, which takes longer.
+  packages.catch(() => {});
   // After pip, which may break what worked.
   const python = await probePython(prefix, manager, signal);
   await makeFontCache(prefix, manager, request.log, signal);
@@ -164,6 +172,7 @@ async function install(request: BuildRequest, prefix: string): Promise<Installed
     manager: builder,
     python,
     pip: before === undefined ? [] : await freeze(prefix, before),
+    packages: await packages,
   };
 }
 

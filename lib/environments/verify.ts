@@ -10,8 +10,8 @@ import type { PythonFacts } from "./marker.ts";
 import { parsePackageUrl } from "./package_url.ts";
 import { type EnvironmentSpec, packageNames } from "./spec.ts";
 
-const PROBE = "import sys, encodings, json, sysconfig; " +
-  "print('python', '.'.join(map(str, sys.version_info[:3])), sysconfig.get_path('purelib'))";
+const PROBE = "import sys, encodings, json, site; " +
+  "print('python', '.'.join(map(str, sys.version_info[:3])), site.getsitepackages()[0])";
 
 /** Package, version and build of the packages a prefix has records of, by the names of the records. */
 async function readPackageNames(prefix: string): Promise<Map<string, string>> {
