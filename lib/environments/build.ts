@@ -4,7 +4,7 @@ import { ensureDir } from "@std/fs";
 import { messageOf } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import { cancelledError } from "../managers/errors.ts";
-import type { LineSink, Manager, ManagerIdentity } from "../managers/manager.ts";
+import type { LineSink, Made, Manager, ManagerIdentity } from "../managers/manager.ts";
 import type { ProgressSink } from "../progress.ts";
 import { VERSION } from "../version.ts";
 import { BuildLog } from "./build_log.ts";
@@ -18,7 +18,7 @@ import { type EnvironmentMeta, writeMeta } from "./meta.ts";
 import { freeze, listDistributions, readRecords } from "./record.ts";
 import type { EnvironmentSpec } from "./spec.ts";
 import type { Trash } from "./trash.ts";
-import { probePython, verifyPackages } from "./verify.ts";
+import { PROBE, probePython, pythonFacts, verifyPackages } from "./verify.ts";
 
 /** What a build needs. */
 export interface BuildRequest {
@@ -115,7 +115,7 @@ async function record({ layout, place, now, log }: BuildRequest, meta: Environme
 async function install(request: BuildRequest, prefix: string): Promise<Installed> {
   const { spec, layout, manager, signal, onProgress, onLine } = request;
   await ensureDir(layout.packages);
-  let builder: ManagerIdentity;
+  let made: Made;
   {
     // conda damages a package cache that two processes write to, and mamba 1.5 does too.
     using _lock = await FileLock.wait(layout.packagesLock, "exclusive", {
@@ -130,7 +130,7 @@ async function install(request: BuildRequest, prefix: string): Promise<Installed
       : counted(spec.packages.length, "spec");
     const message = `Installing packages with ${manager.kind} (${what})`;
     onProgress({ type: "info", message, phase: "solve" });
-    builder = await manager.create({
+    made = await manager.create({
       prefix,
       channels: spec.channels,
       packages: spec.packages,
@@ -138,6 +138,7 @@ async function install(request: BuildRequest, prefix: string): Promise<Installed
       ...(spec.channelPriority === undefined ? {} : { channelPriority: spec.channelPriority }),
       packageCache: layout.packages,
       rootPrefix: join(layout.runtime, "root"),
+      ...(spec.pip.length === 0 ? { probe: PROBE } : {}),
       onProgress,
       onLine,
       signal,
@@ -166,10 +167,11 @@ async function install(request: BuildRequest, prefix: string): Promise<Installed
   // A failure is met below, when Python has been asked, which takes longer.
   packages.catch(() => {});
   // After pip, which may break what worked.
-  const python = await probePython(prefix, manager, signal);
+  const python = pythonFacts(prefix, made.probed?.split("\n") ?? []) ??
+    await probePython(prefix, manager, signal);
   await makeFontCache(prefix, manager, request.log, signal);
   return {
-    manager: builder,
+    manager: made,
     python,
     pip: before === undefined ? [] : await freeze(prefix, before),
     packages: await packages,

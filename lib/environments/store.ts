@@ -86,6 +86,11 @@ export interface AcquireOptions {
   readonly onLog?: LineSink;
   /** Asks the solver although it failed a moment ago. @default false */
   readonly refresh?: boolean;
+  /**
+   * Told the key of an environment that is not ready, before it is waited for; what it returns is disposed when the
+   * wait is over. What it throws ends the call. @default everything is admitted
+   */
+  readonly admit?: (key: string) => Disposable;
 }
 
 /** The right to use an environment. It is not removed until the lease is released. */
@@ -197,6 +202,7 @@ export class EnvironmentStore {
       }
       if (refresh) this.#failures.forget(key);
       else this.#failures.check(key);
+      using _admission = options.admit?.(key);
       const flight = this.#flights.get(key);
       if (flight?.cancelled) await flight.done.catch(() => {});
       else await (flight ?? this.#launch(key, spec)).join(options);

@@ -10,8 +10,22 @@ import type { PythonFacts } from "./marker.ts";
 import { parsePackageUrl } from "./package_url.ts";
 import { type EnvironmentSpec, packageNames } from "./spec.ts";
 
-const PROBE = "import sys, encodings, json, site; " +
+/** What Python is told to find out whether it runs, and where it keeps packages. */
+const PROBE_TEXT = "import sys, encodings, json, site; " +
   "print('python', '.'.join(map(str, sys.version_info[:3])), site.getsitepackages()[0])";
+
+/** Arguments for Python whose output {@linkcode pythonFacts} reads. */
+export const PROBE: readonly string[] = ["-I", "-c", PROBE_TEXT];
+
+/** What Python told about itself; `undefined` when it told nothing. */
+export function pythonFacts(prefix: string, lines: readonly string[]): PythonFacts | undefined {
+  const [, version, site] = lines
+    .map((line) => /^python (\d+\.\d+\.\d+) (.+)$/.exec(line.trim()))
+    .find((found) => found !== null) ?? [];
+  if (version === undefined || site === undefined) return undefined;
+  const path = site.startsWith(`${prefix}/`) ? site.slice(prefix.length + 1) : undefined;
+  return { version, site: path };
+}
 
 /** Package, version and build of the packages a prefix has records of, by the names of the records. */
 async function readPackageNames(prefix: string): Promise<Map<string, string>> {
@@ -73,16 +87,13 @@ export async function probePython(
 ): Promise<PythonFacts> {
   const probe = await manager.execute(
     prefix,
-    ["python", "-I", "-c", PROBE],
+    ["python", ...PROBE],
     signal === undefined ? {} : { signal },
   );
   if (probe.cancelled) throw cancelledError();
-  const [, version, site] = probe.stdout
-    .map((line) => /^python (\d+\.\d+\.\d+) (.+)$/.exec(line.trim()))
-    .find((found) => found !== null) ?? [];
-  if (probe.code !== 0 || version === undefined || site === undefined) {
+  const facts = pythonFacts(prefix, probe.stdout);
+  if (probe.code !== 0 || facts === undefined) {
     throw incomplete(manager, `its Python does not run (exit code ${probe.code})`, probe.tail);
   }
-  const path = site.startsWith(`${prefix}/`) ? site.slice(prefix.length + 1) : undefined;
-  return { version, site: path };
+  return facts;
 }

@@ -11,9 +11,9 @@ import type {
   ExecuteOptions,
   Execution,
   LineSink,
+  Made,
   Manager,
   ManagerFamily,
-  ManagerIdentity,
   ManagerKind,
   PipRequest,
   RunOptions,
@@ -106,7 +106,7 @@ export abstract class CommandManager implements Manager {
   /** The next step of progress after a line of a create. */
   protected abstract advance(state: ProgressStep["state"], line: string): ProgressStep;
 
-  async create(request: CreateRequest): Promise<ManagerIdentity> {
+  async create(request: CreateRequest): Promise<Made> {
     if (!isAbsolute(request.prefix)) {
       throw new TypeError("Cannot create the environment: its path is not absolute");
     }
@@ -121,6 +121,9 @@ export abstract class CommandManager implements Manager {
     const execution = await this.#supervise({
       prefix: await this.#stub(),
       argv: [this.#path, ...this.createArguments(request)],
+      ...(request.probe === undefined
+        ? {}
+        : { next: [join(request.prefix, "bin", "python"), ...request.probe] }),
       ...(explicit.length > 0
         ? { files: { [LOCK_FILE]: lockFileText(explicit, this.checksSha256) } }
         : {}),
@@ -144,7 +147,8 @@ export abstract class CommandManager implements Manager {
     }
     if (!this.checksSha256) await checkArchives(this.kind, packageCache, explicit);
     const { kind, family, version } = this;
-    return { kind, family, version };
+    const { followed } = execution;
+    return { kind, family, version, ...(followed === undefined ? {} : { probed: followed }) };
   }
 
   async installPip(request: PipRequest): Promise<void> {
@@ -221,6 +225,7 @@ export abstract class CommandManager implements Manager {
   async #supervise(call: {
     prefix: string;
     argv: readonly string[];
+    next?: readonly string[];
     env?: Variables;
     files?: Readonly<Record<string, string>>;
     onLine?: LineSink | undefined;
@@ -234,6 +239,7 @@ export abstract class CommandManager implements Manager {
       command: this.command,
       wrapper: this.runArguments(call.prefix),
       argv: call.argv,
+      next: call.next,
       env: { ...this.#variables, ...this.#rootPrefix(), ...call.env },
       runtimeDirectory,
       ...(call.files === undefined ? {} : { files: call.files }),

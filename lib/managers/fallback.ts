@@ -14,9 +14,9 @@ import type {
   CreateRequest,
   ExecuteOptions,
   Execution,
+  Made,
   Manager,
   ManagerFamily,
-  ManagerIdentity,
   ManagerKind,
   PipRequest,
   RunOptions,
@@ -62,7 +62,7 @@ export class FallbackManager implements Manager {
     this.usesConfiguration = preferred.usesConfiguration;
   }
 
-  async create(request: CreateRequest): Promise<ManagerIdentity> {
+  async create(request: CreateRequest): Promise<Made> {
     const { log, pause } = this.#options;
     // Children of a killed manager may still be writing for a moment.
     const cleanUp = () => removeTree(request.prefix);

@@ -41,6 +41,11 @@ export interface CreateRequest {
   readonly onProgress?: ProgressSink;
   /** Told each line the manager prints. */
   readonly onLine?: LineSink;
+  /**
+   * Arguments for the Python of the environment, which is run without activation as soon as the environment is made:
+   * cheaper than {@linkcode Manager.execute}, since managers take long to start (conda over a second).
+   */
+  readonly probe?: readonly string[];
   /** Cancels: the manager is killed with everything it started. */
   readonly signal?: AbortSignal;
 }
@@ -100,6 +105,8 @@ export interface Execution {
   readonly stderr: readonly string[];
   /** The last lines of both, as they came. */
   readonly tail: readonly string[];
+  /** What the program that follows put out, when it was run and succeeded. */
+  readonly followed?: string | undefined;
 }
 
 /** Which program a manager is. */
@@ -110,6 +117,12 @@ export interface ManagerIdentity {
   readonly family: ManagerFamily;
   /** Its version, for example `2.8.1`. */
   readonly version: string;
+}
+
+/** Who made an environment. */
+export interface Made extends ManagerIdentity {
+  /** What `probe` put out, on both streams; `undefined` when it was not run or failed. */
+  readonly probed?: string;
 }
 
 /** A package manager that was found. */
@@ -131,7 +144,7 @@ export interface Manager extends ManagerIdentity {
    * `channel_unavailable`, `package_unavailable`, `network`, `package_cache`, `disk_full`, `cache_not_writable`,
    * `manager_failed`, `environment_stalled`, `environment_cancelled` or `environment_failed`
    */
-  create(request: CreateRequest): Promise<ManagerIdentity>;
+  create(request: CreateRequest): Promise<Made>;
 
   /**
    * Installs pip requirements into an environment.

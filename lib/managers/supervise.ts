@@ -4,8 +4,8 @@
  *
  * On disk, below the runtime directory:
  * - `supervise-<hash>.sh`: the script, written once per version;
- * - `calls/<id>/`: one running call: `arguments`, what the script tells (`started`, `activity`), and the working
- *   and temporary directory of the program. Removed when the call ends; left behind only by a worker that was killed ({@linkcode removeOldCalls}).
+ * - `calls/<id>/`: one running call: `arguments`, those of what follows (`next`) and its output (`answer`), what the
+ *   script tells (`started`, `activity`), and the working and temporary directory of the program. Removed when the call ends; left behind only by a worker that was killed ({@linkcode removeOldCalls}).
  */
 import { join } from "@std/path";
 import { ensureDir, exists } from "@std/fs";
@@ -27,6 +27,18 @@ const KEPT_LINES = 200;
 /** Calls older than this belong to nobody, in milliseconds. */
 const OLD_CALL_MS = 24 * 3_600_000;
 
+/**
+ * Runs a program and, when it has succeeded, the one whose words are in the file `next` of the directory. What that one
+ * puts out is in `answer` when it has succeeded too. `sh -c … DIRECTORY PROGRAM ARGUMENT...`
+ */
+const IN_TURN = [
+  '"$@" || exit',
+  "set --",
+  'while IFS= read -r word; do set -- "$@" "$word"; done <"$0/next"',
+  '"$@" >"$0/answer.part" 2>&1 && mv "$0/answer.part" "$0/answer"',
+  "exit 0",
+].join("; ");
+
 /** A program to be run to its end. */
 export interface SupervisedCall {
   /** Starts programs. */
@@ -37,6 +49,8 @@ export interface SupervisedCall {
   readonly wrapper: readonly string[];
   /** What is supervised: program and arguments, without newlines. */
   readonly argv: readonly string[];
+  /** What is run when that has succeeded; it changes nothing in how the call ends. */
+  readonly next?: readonly string[] | undefined;
   /** All variables. */
   readonly env: Readonly<Record<string, string>>;
   /** Directory for the script and for calls. */
@@ -86,7 +100,8 @@ async function readActivity(directory: string): Promise<Activity | undefined> {
  * @throws WorkerError `manager_failed` when the command cannot be started
  */
 export async function supervise(call: SupervisedCall): Promise<Execution> {
-  if (call.argv.some((argument) => argument.includes("\n"))) {
+  const { argv, next = [] } = call;
+  if ([...argv, ...next].some((argument) => argument.includes("\n"))) {
     throw new TypeError("Cannot run the program: an argument has a newline");
   }
   const path = await scriptPath(call.runtimeDirectory);
@@ -97,8 +112,12 @@ export async function supervise(call: SupervisedCall): Promise<Execution> {
       await Deno.writeTextFile(join(directory, name), text);
     }
     const file = join(directory, "arguments");
-    await Deno.writeTextFile(file, call.argv.join("\n") + "\n");
-    return await runToEnd(call, [...call.wrapper, "sh", path, file], directory);
+    await Deno.writeTextFile(join(directory, "next"), next.join("\n") + "\n");
+    const all = next.length === 0 ? argv : ["sh", "-c", IN_TURN, directory, ...argv];
+    await Deno.writeTextFile(file, all.join("\n") + "\n");
+    const execution = await runToEnd(call, [...call.wrapper, "sh", path, file], directory);
+    const followed = await Deno.readTextFile(join(directory, "answer")).catch(() => undefined);
+    return { ...execution, followed };
   } finally {
     await Deno.remove(directory, { recursive: true }).catch(() => {});
   }

@@ -12,9 +12,31 @@ import { readMeta } from "../../lib/environments/meta.ts";
 import { EnvironmentStore } from "../../lib/environments/store.ts";
 import { silentLogger } from "../../lib/log.ts";
 import { Double, KINDS, until } from "../managers/double.ts";
+import { spawnCommand } from "../../lib/managers/manager.ts";
 import { Cache, spec } from "./support.ts";
 
 for (const kind of KINDS) {
+  // conda takes more than a second to start, so asking Python must not cost another one.
+  Deno.test(`${kind}: a build without pip starts the manager once until it is ready`, async () => {
+    await using double = await Double.install(kind);
+    let spawned = 0;
+    const manager = await double.detect({
+      spawn: (command, options) => {
+        spawned++;
+        return spawnCommand(command, options);
+      },
+    });
+    const directory = double.cache;
+    const store = new EnvironmentStore({ directory, manager, log: silentLogger });
+    const before = spawned;
+    const lease = await store.acquire(spec("toy-a"));
+    // Modules are compiled later, by another one, when nobody waits.
+    assertEquals(spawned - before, 1);
+    assertMatch((await readMeta(store.layout.meta(lease.key)))?.python ?? "", /^3\.\d+\.\d+$/);
+    await lease.release();
+    await store.close();
+  });
+
   Deno.test(`${kind}: an environment is built once and then found without the manager`, async () => {
     await using cache = await Cache.make(kind);
     const told: string[] = [];
@@ -118,7 +140,6 @@ for (const kind of KINDS) {
     await until(
       async () => (await cache.double.processes()).length === 0,
       "nothing of the killed worker runs",
-      3000,
     );
     assert((await cache.list(environments)).some((name) => /^\w{16}$/.test(name)));
     await using lease = await cache.store.acquire(spec("toy-a"));
@@ -128,7 +149,7 @@ for (const kind of KINDS) {
 }
 
 Deno.test("acquires of one spec at the same time build once", async () => {
-  await using cache = await Cache.make("mamba", { start_delay: 0.3 });
+  await using cache = await Cache.make("mamba", { start_delay: 1 });
   const told: string[] = [];
   const onProgress = ({ message }: { message: string }) => void told.push(message);
   const spellings = [spec("toy-a"), spec("Toy-A"), spec(" toy-a "), spec("toy-a", "toy-a")];
@@ -157,6 +178,34 @@ Deno.test("a build goes on while anyone waits for it", async () => {
   assertEquals(await cache.double.calls("create"), 1);
 });
 
+Deno.test("who is not admitted waits for no build, and what is ready needs no admission", async () => {
+  await using cache = await Cache.make("mamba");
+  const asked: string[] = [];
+  let left = 0;
+  const admit = (key: string) => {
+    asked.push(key);
+    return { [Symbol.dispose]: () => void left++ };
+  };
+  const lease = await cache.store.acquire(spec("toy-a"), { admit });
+  assertEquals([asked, left], [[lease.key], 1]);
+  await using _again = await cache.store.acquire(spec("toy-a"), { admit });
+  assertEquals(asked.length, 1);
+  await lease.release();
+  const refuse = () => {
+    throw new WorkerError("too_many_builds", "Cannot create the environment: a test");
+  };
+  const creates = await cache.double.calls("create");
+  const error = await assertRejects(
+    () => cache.store.acquire(spec("toy-data"), { admit: refuse }),
+    WorkerError,
+  );
+  assertEquals(error.code, "too_many_builds");
+  assertEquals(await cache.double.calls("create"), creates);
+  // A build that fails gives its place back, too.
+  await assertRejects(() => cache.store.acquire(spec("no-such-package"), { admit }), WorkerError);
+  assertEquals([asked.length, left], [2, 2]);
+});
+
 Deno.test("who comes while a build is being cancelled gets a new one", async () => {
   await using cache = await Cache.make("mamba", { link_delay: 2, times: 1 });
   const controller = new AbortController();
@@ -170,7 +219,8 @@ Deno.test("who comes while a build is being cancelled gets a new one", async () 
 });
 
 Deno.test("two workers that want one environment build it once", async () => {
-  await using cache = await Cache.make("mamba", { link_delay: 0.2 });
+  // One that is slower to start must still find the other's build.
+  await using cache = await Cache.make("mamba", { start_delay: 5 });
   const manifest = { dependencies: ["python=3.11", "toy-a"] };
   const workers = [cache.worker(manifest), cache.worker(manifest)];
   const lines = () => workers.flatMap((worker) => worker.lines).join("\n");
