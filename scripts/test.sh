@@ -7,7 +7,7 @@
 set -u
 
 ROOT=$(cd "$(dirname "$0")/.." && pwd)
-cd "$ROOT"
+cd "$ROOT" || exit 1
 # A test that hangs must not hang whoever waits for the last line.
 LIMIT=${TEST_LIMIT_SECONDS:-1080}
 PASSED=0
@@ -84,15 +84,17 @@ fi
 # some count what their own process has open.
 run apps tests/e2e/[a-e]*_test.ts &
 run workers tests/e2e/[f-z]*_test.ts tests/cli &
-run environments tests/environments tests/managers tests/staging &
+run environments tests/environments tests/managers tests/staging tests/packages &
 run interpreter tests/interpreter tests/worker tests/service tests/stack &
+run documents tests/docs tests/examples tests/notebook &
 wait
-for NAME in apps workers environments interpreter; do count "$NAME"; done
+for NAME in apps workers environments interpreter documents; do count "$NAME"; done
 # Whatever is added is run by one of them.
 for DIRECTORY in tests/*/; do
   case $DIRECTORY in
-  tests/e2e/ | tests/cli/ | tests/environments/ | tests/managers/ | tests/staging/) ;;
+  tests/e2e/ | tests/cli/ | tests/environments/ | tests/managers/ | tests/staging/ | tests/packages/) ;;
   tests/interpreter/ | tests/worker/ | tests/service/ | tests/stack/) ;;
+  tests/docs/ | tests/examples/ | tests/notebook/) ;;
   *) fail "$DIRECTORY is in no group of scripts/test.sh" ;;
   esac
 done

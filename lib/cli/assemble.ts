@@ -43,6 +43,10 @@ export interface AssembleOptions {
   maxSessions?: number | undefined;
   /** Sessions at once of one workspace. @default no limit but that of all */
   maxWorkspaceSessions?: number | undefined;
+  /** Environments in the making at once. @default the worker's own limit */
+  maxBuilds?: number | undefined;
+  /** Environments in the making at once for one workspace. @default no limit but that of all */
+  maxWorkspaceBuilds?: number | undefined;
   /** Most bytes of the files staged for one session. @default the worker's own limit */
   maxStageSize?: number | undefined;
   /** Variables of this process. */
@@ -160,6 +164,10 @@ export async function assemble(options: AssembleOptions): Promise<Assembly> {
         ...(options.maxWorkspaceSessions === undefined
           ? {}
           : { maxWorkspaceSessions: options.maxWorkspaceSessions }),
+        ...(options.maxBuilds === undefined ? {} : { maxBuilds: options.maxBuilds }),
+        ...(options.maxWorkspaceBuilds === undefined
+          ? {}
+          : { maxWorkspaceBuilds: options.maxWorkspaceBuilds }),
         log,
       }),
     );

@@ -4,8 +4,9 @@ import { settledWithin } from "../delay.ts";
 import { redact, silentLogger } from "../log.ts";
 import { examineManagers } from "../managers/detect.ts";
 import { defaultCacheDir, directoryOption } from "./assemble.ts";
+import { type Paint, paint } from "./colour.ts";
 import { type CommandContext, interruptible } from "./command.ts";
-import { type Check, type CheckResult, startCheck } from "./doctor_check.ts";
+import { type Check, type CheckResult, ok, startCheck } from "./doctor_check.ts";
 import { machineChecks } from "./doctor_machine.ts";
 import { networkChecks } from "./doctor_network.ts";
 import { readManagerSettings } from "./manager_settings.ts";
@@ -19,7 +20,7 @@ const CLEAR_MS = 5000;
 
 /** Runs the command. Returns the exit code: 1 when something fails, 130 or 143 when it was interrupted. */
 export async function doctor(args: readonly string[], context: CommandContext): Promise<number> {
-  const { values, rest, passed } = readOptions(DOCTOR_OPTIONS, args, context.environment);
+  const { values, rest, passed, file } = readOptions(DOCTOR_OPTIONS, args, context.environment);
   const [unexpected] = [...rest, ...passed];
   if (unexpected !== undefined) throw usage(`Unexpected argument ${unexpected}`);
   const text = (name: string) => values[name] as string | undefined;
@@ -41,6 +42,7 @@ export async function doctor(args: readonly string[], context: CommandContext): 
       ? undefined
       : await readToken(text("token"), text("token-file"));
   const checks: Check[] = [
+    configurationCheck(file),
     ...machineChecks({
       managers,
       preference: manager.preference,
@@ -63,6 +65,12 @@ export async function doctor(args: readonly string[], context: CommandContext): 
     stack.defer(() => settledWithin(over, CLEAR_MS).then(() => {}));
     return await report(running.map((one) => one.result), context, json);
   });
+}
+
+/** Says which configuration file was read. One that is wrong ends the command, as it would end the worker. */
+function configurationCheck(file: string | undefined): Check {
+  const message = file ?? "no file: arguments and variables only";
+  return { name: "configuration", timeout: 1000, run: () => Promise.resolve(ok(message)) };
 }
 
 /** A directory for managers and programs; where there can be none, a name, and the check of that place says why. */
@@ -89,8 +97,9 @@ async function report(
   // Whoever waits for one of them is told first.
   all.catch(() => {});
   if (!json) {
+    const colours = paint(context.colour.stdout);
     for (const result of running) {
-      for (const line of linesOf(await result)) context.print(redact(line));
+      for (const line of linesOf(await result, colours)) context.print(redact(line));
     }
   }
   const results = await all;
@@ -104,11 +113,13 @@ async function report(
   return failures === 0 ? 0 : 1;
 }
 
-const NAME_WIDTH = 12;
+const NAME_WIDTH = 14;
 const STATUS_WIDTH = 9;
 
-function linesOf({ name, status, message, fix }: CheckResult): string[] {
-  const line = `${status.padEnd(STATUS_WIDTH)}${name.padEnd(NAME_WIDTH)}${message}`;
+function linesOf({ name, status, message, fix }: CheckResult, colours: Paint): string[] {
+  const colour = { ok: colours.good, warning: colours.warning, failure: colours.bad }[status];
+  const gap = " ".repeat(STATUS_WIDTH - status.length);
+  const line = `${colour(status)}${gap}${name.padEnd(NAME_WIDTH)}${message}`;
   return fix === undefined ? [line] : [line, `${" ".repeat(STATUS_WIDTH + NAME_WIDTH)}Fix: ${fix}`];
 }
 

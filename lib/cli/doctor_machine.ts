@@ -19,6 +19,7 @@ import { MANAGER_PREFERENCE, type ManagerFinding } from "../managers/detect.ts";
 import type { Manager } from "../managers/manager.ts";
 import { type Check, failure, type Finding, ok, warning } from "./doctor_check.ts";
 import { makeSessionsDirectory, makeSocketsDirectory } from "./places.ts";
+import { hiddenMicromamba, managerAdvice } from "./setup_place.ts";
 
 /** An environment of usual size, and the archives of its packages, would fit. */
 const ENOUGH_CACHE_BYTES = 5 * 1024 ** 3;
@@ -51,7 +52,8 @@ export function machineChecks(machine: Machine): Check[] {
   ];
 }
 
-async function checkManagers({ managers, preference }: Machine): Promise<Finding> {
+async function checkManagers(machine: Machine): Promise<Finding> {
+  const { managers, preference, environment } = machine;
   const findings = await managers;
   const words = findings.flatMap((one) => {
     if (one.state === "missing") return [];
@@ -66,9 +68,13 @@ async function checkManagers({ managers, preference }: Machine): Promise<Finding
   const message = words.join("; ");
   if (!findings.some((one) => one.state === "works")) {
     const names = (preference ?? MANAGER_PREFERENCE).join(", ");
+    const hidden = await hiddenMicromamba(environment);
     return failure(
       message === "" ? `none found (looked for ${names} in PATH)` : message,
-      "Install micromamba, mamba or conda, and put the directory of the program on PATH.",
+      hidden === undefined
+        ? "Install micromamba, mamba or conda, and put the directory of the program on PATH. " +
+          await managerAdvice(environment)
+        : await managerAdvice(environment),
     );
   }
   const bad = findings.filter((one) => one.state === "broken" || one.state === "forbidden");

@@ -1,7 +1,7 @@
-/** The commands of `env` and their options: help and documents come from this table. */
+/** The commands of `env` and their options: help, completions and documents come from this table. */
 import { EXPORT_FORMATS } from "../environments/export.ts";
-import { PROGRAM } from "../version.ts";
-import { editDistance, environmentNames, type Option, optionsHelp, usage } from "./option.ts";
+import { nearest } from "./nearest.ts";
+import { CONFIG, environmentNames, type Option, usage } from "./option.ts";
 import { CACHE_DIR, CACHE_LIMITS, JSON_OUTPUT, MANAGER_OPTIONS, VERBOSE } from "./options.ts";
 
 /** A command of `env`. */
@@ -18,15 +18,15 @@ export interface EnvCommand {
 /** Names of the commands of `env`. */
 export type EnvCommandName = "list" | "create" | "show" | "export" | "remove" | "prune";
 
-/** Said once, in the help. */
-const KEYS = "A key may be shortened as long as no other begins with it.";
+/** What the help says of keys. */
+export const KEYS = "A key may be shortened as long as no other begins with it.";
 
 /** The commands, in the order of the help. */
 export const ENV_COMMANDS: Readonly<Record<EnvCommandName, EnvCommand>> = {
   list: {
     summary: "List the environments with their sizes, ages and users",
     operands: "",
-    options: [CACHE_DIR, {
+    options: [CACHE_DIR, CONFIG, {
       name: "usage",
       type: "flag",
       help: "Add up what the whole cache takes on disk; takes a while for large ones",
@@ -39,6 +39,7 @@ export const ENV_COMMANDS: Readonly<Record<EnvCommandName, EnvCommand>> = {
     operands: "<app folder, manifest, environment.yml, lock file, or package specs>",
     options: [
       CACHE_DIR,
+      CONFIG,
       {
         name: "channel",
         type: "text",
@@ -66,14 +67,14 @@ export const ENV_COMMANDS: Readonly<Record<EnvCommandName, EnvCommand>> = {
   show: {
     summary: "Show an environment and its packages",
     operands: "<key>",
-    options: [CACHE_DIR, JSON_OUTPUT],
+    options: [CACHE_DIR, CONFIG, JSON_OUTPUT],
     examples: ["env show 3f0c"],
     note: KEYS,
   },
   export: {
     summary: "Print an environment in a form it can be made from again",
     operands: "<key>",
-    options: [CACHE_DIR, {
+    options: [CACHE_DIR, CONFIG, {
       name: "format",
       type: "text",
       value: EXPORT_FORMATS.join("|"),
@@ -90,7 +91,7 @@ export const ENV_COMMANDS: Readonly<Record<EnvCommandName, EnvCommand>> = {
   remove: {
     summary: "Remove environments that nobody uses",
     operands: "<key>...",
-    options: [CACHE_DIR, JSON_OUTPUT, VERBOSE],
+    options: [CACHE_DIR, CONFIG, JSON_OUTPUT, VERBOSE],
     examples: ["env remove 3f0c 91bd"],
     note: KEYS,
   },
@@ -99,6 +100,7 @@ export const ENV_COMMANDS: Readonly<Record<EnvCommandName, EnvCommand>> = {
     operands: "",
     options: [
       CACHE_DIR,
+      CONFIG,
       {
         name: "max-count",
         type: "text",
@@ -154,47 +156,10 @@ export function envCommand(name: string | undefined): EnvCommandName {
   if (name === undefined || name.startsWith("-")) {
     throw usage(`env needs a command: ${names.join(", ")}`);
   }
-  const near = names.find((known) => editDistance(name, known) <= 2);
+  const near = nearest(name, names);
   throw usage(
     `Unknown command env ${name}${
       near === undefined ? `; there are ${names.join(", ")}` : `; did you mean env ${near}?`
     }`,
   );
-}
-
-/** The help of `env`, or of one of its commands. */
-export function envHelp(args: readonly string[]): string {
-  const [name] = args;
-  if (name !== undefined && !name.startsWith("-")) return oneHelp(envCommand(name));
-  const commands = Object.entries(ENV_COMMANDS);
-  const width = Math.max(...commands.map(([command]) => command.length));
-  return `Look after the environments of a cache, also while workers use it
-
-Usage:
-  ${PROGRAM} env <command> [options]
-
-Commands:
-${commands.map(([command, { summary }]) => `  ${command.padEnd(width)}  ${summary}`).join("\n")}
-
-Examples:
-${commands.map(([, { examples }]) => `  ${PROGRAM} ${examples[0]}`).join("\n")}
-
-${KEYS}
-${PROGRAM} help env <command> says more.`;
-}
-
-function oneHelp(name: EnvCommandName): string {
-  const { summary, operands, options, examples, note } = ENV_COMMANDS[name];
-  return `${summary}
-
-Usage:
-  ${PROGRAM} env ${name}${operands === "" ? "" : ` ${operands}`} [options]
-
-Options:
-${optionsHelp(options)}
-
-Examples:
-${examples.map((example) => `  ${PROGRAM} ${example}`).join("\n")}${
-    note === undefined ? "" : `\n\n${note}`
-  }`;
 }

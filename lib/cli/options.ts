@@ -1,10 +1,11 @@
 /** The one table of options: flags, environment variables and help come from it. */
 import { ISOLATION_MODES, type IsolationMode } from "../interpreter/options.ts";
-import { type Option, usage } from "./option.ts";
+import { CONFIG, type Option, usage } from "./option.ts";
 
 /** Where environments are kept. */
 export const CACHE_DIR: Option = {
   name: "cache-dir",
+  group: "Environment",
   type: "text",
   value: "DIR",
   help: "Where environments are kept",
@@ -14,6 +15,7 @@ export const CACHE_DIR: Option = {
 export const CACHE_LIMITS: readonly Option[] = [
   {
     name: "max-environments",
+    group: "Environment",
     type: "text",
     value: "N",
     help: "Environments kept; the least recently used ones go first, never those in use",
@@ -21,6 +23,7 @@ export const CACHE_LIMITS: readonly Option[] = [
   },
   {
     name: "max-cache-size",
+    group: "Environment",
     type: "text",
     value: "SIZE",
     help: "Disk space for environments and packages, for example 50GB",
@@ -28,6 +31,7 @@ export const CACHE_LIMITS: readonly Option[] = [
   },
   {
     name: "max-environment-age",
+    group: "Environment",
     type: "text",
     value: "DAYS",
     help: "Days an environment is kept after its last use",
@@ -36,6 +40,7 @@ export const CACHE_LIMITS: readonly Option[] = [
 ];
 const PACKAGE_MANAGER: Option = {
   name: "package-manager",
+  group: "Environment",
   type: "text",
   value: "A,B",
   help: "Package managers, in order of preference",
@@ -46,19 +51,22 @@ export const MANAGER_OPTIONS: readonly Option[] = [
   PACKAGE_MANAGER,
   {
     name: "use-rc",
+    group: "Environment",
     type: "flag",
     help: "Let package managers and pip use the configuration of user and machine",
   },
   {
     name: "stall-timeout",
+    group: "Environment",
     type: "text",
     value: "SECONDS",
     help: "Give up a build that neither works nor prints anything for this long; 0 is never",
     default: "600",
   },
 ];
-const ISOLATION: Option = {
+export const ISOLATION: Option = {
   name: "isolation",
+  group: "Session",
   type: "text",
   value: "auto|required|off",
   help: "Keep sessions from each other's files and processes, and from the worker's",
@@ -73,23 +81,40 @@ export const JSON_OUTPUT: Option = {
   type: "flag",
   help: "Print JSON",
   environment: false,
+  file: false,
 };
 /** Which server, and the right to join it. */
 const SERVER_OPTIONS: readonly Option[] = [
   {
     name: "server-url",
+    group: "Server",
     type: "text",
     value: "URL",
     help: "Hypha server, for example https://hypha.aicell.io",
   },
-  { name: "workspace", type: "text", value: "NAME", help: "Workspace the worker serves" },
+  {
+    name: "workspace",
+    group: "Server",
+    type: "text",
+    value: "NAME",
+    help: "Workspace the worker serves",
+  },
   {
     name: "token",
+    group: "Server",
     type: "text",
     value: "TOKEN",
     help: "Token for the workspace; prefer --token-file or HYPHA_TOKEN",
+    instead: "token-file",
   },
-  { name: "token-file", type: "text", value: "FILE", help: "File that holds the token" },
+  {
+    name: "token-file",
+    group: "Server",
+    type: "text",
+    value: "FILE",
+    help: "File that holds the token",
+    instead: "token",
+  },
 ];
 
 /** Options of `start`. */
@@ -97,6 +122,7 @@ export const START_OPTIONS: readonly Option[] = [
   ...SERVER_OPTIONS,
   {
     name: "service-id",
+    group: "Server",
     type: "text",
     value: "ID",
     help: "Service id of the worker",
@@ -104,6 +130,7 @@ export const START_OPTIONS: readonly Option[] = [
   },
   {
     name: "client-id",
+    group: "Server",
     type: "text",
     value: "ID",
     help: "Client id of the worker",
@@ -111,6 +138,7 @@ export const START_OPTIONS: readonly Option[] = [
   },
   {
     name: "visibility",
+    group: "Server",
     type: "text",
     value: "public|protected",
     help: "Who may find the worker",
@@ -121,6 +149,7 @@ export const START_OPTIONS: readonly Option[] = [
   ...MANAGER_OPTIONS,
   {
     name: "working-dir",
+    group: "Session",
     type: "text",
     value: "DIR",
     help: "Where sessions get their directories",
@@ -128,12 +157,14 @@ export const START_OPTIONS: readonly Option[] = [
   },
   {
     name: "authorized-workspaces",
+    group: "Server",
     type: "text",
     value: "A,B",
     help: "Workspaces served besides the worker's own",
   },
   {
     name: "allow-environment",
+    group: "Environment",
     type: "text",
     value: "A,B",
     help: "Existing environments apps may use, by name or absolute path",
@@ -141,6 +172,7 @@ export const START_OPTIONS: readonly Option[] = [
   },
   {
     name: "allow-file-channels",
+    group: "Environment",
     type: "text",
     value: "DIRS",
     help: "Directories apps may use channels of, as file:///… URLs",
@@ -148,6 +180,7 @@ export const START_OPTIONS: readonly Option[] = [
   },
   {
     name: "use-local-url",
+    group: "Server",
     type: "text",
     value: "true|false|URL",
     help: "Give sessions the server's local address, or this one",
@@ -155,6 +188,7 @@ export const START_OPTIONS: readonly Option[] = [
   },
   {
     name: "max-sessions",
+    group: "Session",
     type: "text",
     value: "N",
     help: "Sessions at once",
@@ -162,13 +196,31 @@ export const START_OPTIONS: readonly Option[] = [
   },
   {
     name: "max-workspace-sessions",
+    group: "Session",
     type: "text",
     value: "N",
     help: "Sessions at once of one workspace",
     default: "no limit but --max-sessions",
   },
   {
+    name: "max-builds",
+    group: "Environment",
+    type: "text",
+    value: "N",
+    help: "Environments in the making at once",
+    default: "32",
+  },
+  {
+    name: "max-workspace-builds",
+    group: "Environment",
+    type: "text",
+    value: "N",
+    help: "Environments in the making at once for one workspace",
+    default: "no limit but --max-builds",
+  },
+  {
     name: "max-stage-size",
+    group: "Session",
     type: "text",
     value: "SIZE",
     help: "Most bytes of the files staged for one session",
@@ -176,6 +228,7 @@ export const START_OPTIONS: readonly Option[] = [
   },
   {
     name: "idle-timeout",
+    group: "Session",
     type: "text",
     value: "SECONDS",
     help: "End sessions in which nothing was executed for this long",
@@ -183,6 +236,7 @@ export const START_OPTIONS: readonly Option[] = [
   },
   {
     name: "max-lifetime",
+    group: "Session",
     type: "text",
     value: "SECONDS",
     help: "End sessions of this age",
@@ -190,6 +244,7 @@ export const START_OPTIONS: readonly Option[] = [
   },
   {
     name: "memory-limit",
+    group: "Session",
     type: "text",
     value: "SIZE",
     help: "Memory of each process of a session, for example 4GiB",
@@ -197,6 +252,7 @@ export const START_OPTIONS: readonly Option[] = [
   },
   {
     name: "cpu-limit",
+    group: "Session",
     type: "text",
     value: "SECONDS",
     help: "Processor time of each process of a session",
@@ -204,6 +260,7 @@ export const START_OPTIONS: readonly Option[] = [
   },
   {
     name: "heartbeat",
+    group: "Server",
     type: "text",
     value: "SECONDS",
     help: "Time between questions whether the server is still there",
@@ -211,6 +268,7 @@ export const START_OPTIONS: readonly Option[] = [
   },
   {
     name: "reconnect-timeout",
+    group: "Server",
     type: "text",
     value: "SECONDS",
     help: "Exit with code 3 when the server was away for this long",
@@ -218,6 +276,7 @@ export const START_OPTIONS: readonly Option[] = [
   },
   {
     name: "drain-timeout",
+    group: "Server",
     type: "text",
     value: "SECONDS",
     help: "Time running cells get to end when the worker is told to stop",
@@ -225,6 +284,7 @@ export const START_OPTIONS: readonly Option[] = [
   },
   {
     name: "orphan-timeout",
+    group: "Server",
     type: "text",
     value: "SECONDS",
     help: "Time unused sessions are kept that the server has forgotten with the connection",
@@ -232,6 +292,7 @@ export const START_OPTIONS: readonly Option[] = [
   },
   {
     name: "metrics-port",
+    group: "Monitoring",
     type: "text",
     value: "PORT",
     help: "Serve /health, /ready and /metrics (Prometheus) on this port",
@@ -239,59 +300,52 @@ export const START_OPTIONS: readonly Option[] = [
   },
   {
     name: "metrics-host",
+    group: "Monitoring",
     type: "text",
     value: "ADDRESS",
     help: "Address to serve them on; 0.0.0.0 for all",
     default: "127.0.0.1",
   },
   {
+    name: "dashboard-port",
+    group: "Monitoring",
+    type: "text",
+    value: "PORT",
+    help: "Serve the dashboard on this port; 0 takes a free one",
+    default: "off",
+  },
+  {
+    name: "dashboard-host",
+    group: "Monitoring",
+    type: "text",
+    value: "ADDRESS",
+    help: "Address to serve it on; 0.0.0.0 for all",
+    default: "127.0.0.1",
+  },
+  {
+    name: "dashboard-token",
+    group: "Monitoring",
+    type: "text",
+    value: "TOKEN",
+    help: "What opens it; prefer HYPHA_DASHBOARD_TOKEN",
+    default: "a random one, printed as a link",
+  },
+  {
     name: "log-format",
+    group: "Monitoring",
     type: "text",
     value: "text|json",
     help: "Log lines for people, or one JSON object per line",
     default: "text",
   },
   ISOLATION,
-  { name: "disable-ssl", type: "flag", help: "Tell sessions not to verify certificates" },
-  VERBOSE,
-];
-
-/** Options of `run`. */
-export const RUN_OPTIONS: readonly Option[] = [
-  CACHE_DIR,
-  ...CACHE_LIMITS,
-  ...MANAGER_OPTIONS,
   {
-    name: "working-dir",
-    type: "text",
-    value: "DIR",
-    help: "Where the session gets its directory",
-    default: "a temporary directory",
+    name: "disable-ssl",
+    group: "Server",
+    type: "flag",
+    help: "Tell sessions not to verify certificates",
   },
-  {
-    name: "output-dir",
-    type: "text",
-    value: "DIR",
-    help: "Where plots and the manifest's files_to_save are saved",
-    default: "the current directory",
-    environment: false,
-  },
-  {
-    name: "channel",
-    type: "text",
-    value: "URL",
-    help: "Channel to use instead of the manifest's",
-    environment: false,
-  },
-  {
-    name: "timeout",
-    type: "text",
-    value: "SECONDS",
-    help: "Time the script may take",
-    default: "no limit",
-    environment: false,
-  },
-  ISOLATION,
+  CONFIG,
   VERBOSE,
 ];
 
@@ -309,8 +363,46 @@ export const DOCTOR_OPTIONS: readonly Option[] = [
     environment: false,
   },
   ISOLATION,
+  CONFIG,
   JSON_OUTPUT,
 ];
+
+/** Options of `health`: the two that tell where the worker serves its status, and how to ask. */
+export const HEALTH_OPTIONS: readonly Option[] = [
+  {
+    name: "metrics-port",
+    group: "Monitoring",
+    type: "text",
+    value: "PORT",
+    help: "Port the worker serves /health and /ready on",
+  },
+  {
+    name: "metrics-host",
+    group: "Monitoring",
+    type: "text",
+    value: "ADDRESS",
+    help: "Address it serves them on",
+    default: "127.0.0.1",
+  },
+  {
+    name: "ready",
+    type: "flag",
+    help: "Ask whether calls can arrive, not only whether the worker works",
+    environment: false,
+  },
+  {
+    name: "timeout",
+    type: "text",
+    value: "SECONDS",
+    help: "Time the worker may take to answer",
+    default: "5",
+    environment: false,
+  },
+  CONFIG,
+];
+
+/** Options of `version`. */
+export const VERSION_OPTIONS: readonly Option[] = [JSON_OUTPUT];
 
 /** The value of `--isolation`. Throws `usage`. */
 export function isolationOption(value: string | undefined): IsolationMode {

@@ -1,281 +1,333 @@
-/** `run`: runs an app on this machine, with no server. */
-import { basename, dirname, extname, join, resolve } from "@std/path";
-import { ensureDir } from "@std/fs";
-import { parse as parseYaml } from "@std/yaml";
-import { EVERYTHING_LOCAL } from "../environments/policy.ts";
-import type { EnvironmentSpec } from "../environments/spec.ts";
-import { isDescribedElsewhere, type ReadFile } from "../environments/spec_files.ts";
+/** `run`: runs an app, a script or a notebook on this machine, with no server. */
+import { basename, dirname, resolve } from "@std/path";
 import { messageOf } from "../errors.ts";
-import type { LiveOutput } from "../interpreter/outputs.ts";
 import { createLogger } from "../log.ts";
+import type { Notebook } from "../notebook/document.ts";
 import { createFolderSource } from "../staging/folder.ts";
-import { createFolderTarget } from "../staging/folder_target.ts";
-import { uploadFiles, type UploadSource } from "../staging/upload.ts";
 import type { Manifest } from "../worker/compile.ts";
-import { limitsOf, NO_LIMITS } from "../worker/session_limits.ts";
-import { type ManifestParts, readManifest, type StartRequest } from "../worker/start_request.ts";
-import { assemble, type AssembleOptions, defaultCacheDir, directoryOption } from "./assemble.ts";
+import { type AssembleOptions, defaultCacheDir, directoryOption } from "./assemble.ts";
 import { readCacheLimits } from "./cache_limits.ts";
 import { type CommandContext, interruptible } from "./command.ts";
 import { readManagerSettings } from "./manager_settings.ts";
-import { readOptions, usage } from "./option.ts";
-import { isolationOption, RUN_OPTIONS } from "./options.ts";
+import { type ParsedOptions, readOptions, usage } from "./option.ts";
+import { isolationOption } from "./options.ts";
+import { RUN_OPTIONS } from "./run_options.ts";
+import { readApp } from "./run_app.ts";
+import { splitArguments, type Target } from "./run_arguments.ts";
+import { runScript, type Script } from "./run_code.ts";
+import { type EnvironmentChoice, readChoice, readParts, userVariables } from "./run_environment.ts";
+import { type CodeMetadata, readCodeMetadata, readNotebookMetadata } from "./run_metadata.ts";
+import {
+  applyParameters,
+  executeNotebook,
+  loadNotebook,
+  NOTEBOOK_OPTIONS,
+  readNotebookSettings,
+  secondsOption,
+} from "./run_notebook.ts";
+import { startCode } from "./run_python.ts";
+import { writeReport } from "./run_report.ts";
+import { type LocalRequest, withSession } from "./run_session.ts";
+import { readScript, readStandardInput } from "./run_source.ts";
 import { ProgressLine } from "./terminal.ts";
 
-/** An app on this machine. */
-export interface LocalApp {
-  readonly folder: string;
-  readonly manifest: Manifest;
-  /** Script to run, relative to the folder. */
-  readonly script: string | undefined;
+export { type LocalApp, readApp } from "./run_app.ts";
+
+/** What all kinds of runs have in common. */
+interface Run {
+  readonly options: ParsedOptions;
+  readonly context: CommandContext;
+  readonly choice: EnvironmentChoice;
+  /** Arguments of the code. */
+  readonly passed: readonly string[];
+  /** Time the code may take (milliseconds). */
+  readonly timeout: number | undefined;
+  readonly outputDir: string;
+  /** Where a report goes. */
+  readonly report: string | undefined;
 }
 
-const MANIFESTS = ["manifest.yaml", "manifest.yml", "manifest.json"];
-const IMAGES: Readonly<Record<string, string>> = {
-  "image/png": "png",
-  "image/jpeg": "jpg",
-  "image/svg+xml": "svg",
-  "application/pdf": "pdf",
-};
-
-/** Finds and reads an app. Throws `usage` naming the file. */
-export async function readApp(path: string, script: string | undefined): Promise<LocalApp> {
-  const target = resolve(path);
-  const info = await stat(target);
-  if (info === undefined) throw usage(`Cannot run ${path}: there is no such file or folder`);
-  let file: string | undefined = info.isDirectory ? undefined : target;
-  for (const name of info.isDirectory ? MANIFESTS : []) {
-    if (file === undefined && await stat(join(target, name))) file = join(target, name);
-  }
-  if (file === undefined) throw usage(`Cannot run ${path}: it has no ${MANIFESTS.join(" or ")}`);
-  if (![".yaml", ".yml", ".json"].includes(extname(file))) {
-    throw usage(`Cannot run ${path}: expected an app folder or a manifest (.yaml, .yml, .json)`);
-  }
-  let manifest: unknown;
-  try {
-    // JSON is YAML.
-    manifest = parseYaml(await Deno.readTextFile(file));
-  } catch (error) {
-    throw usage(`Cannot read ${file}: ${messageOf(error)}`);
-  }
-  if (typeof manifest !== "object" || manifest === null || Array.isArray(manifest)) {
-    throw usage(`Cannot read ${file}: a manifest is a mapping of names to values`);
-  }
-  const folder = dirname(file);
-  return { folder, manifest: await withEnvironment(folder, manifest as Manifest), script };
-}
-
-/** A manifest that says nothing of its environment means the environment.yml beside it, if there is one. */
-async function withEnvironment(folder: string, manifest: Manifest): Promise<Manifest> {
-  if (isDescribedElsewhere(manifest) || manifest.dependencies || manifest.dependency) {
-    return manifest;
-  }
-  for (const name of ["environment.yml", "environment.yaml"]) {
-    if ((await stat(join(folder, name)))?.isFile) return { ...manifest, environment_file: name };
-  }
-  return manifest;
-}
-
-async function stat(path: string): Promise<Deno.FileInfo | undefined> {
-  try {
-    return await Deno.stat(path);
-  } catch {
-    return undefined;
-  }
-}
-
-/** Runs the command. Returns the exit code: the script's own, 1 when it failed, 130 or 143 when it was interrupted. */
+/** Runs the command. Returns the exit code: the code's own, 1 when it failed, 130 or 143 when it was interrupted. */
 export async function run(args: readonly string[], context: CommandContext): Promise<number> {
-  const options = readOptions(RUN_OPTIONS, args, context.environment);
-  const text = (name: string) => options.values[name] as string | undefined;
-  const [path, script, ...more] = options.rest;
-  if (path === undefined) throw usage("run needs an app folder or a manifest");
-  if (more[0] !== undefined) {
-    throw usage(`Unexpected argument ${more[0]}; give the script's after --`);
+  const { target, options: own, passed } = await splitArguments(RUN_OPTIONS, args);
+  const options = readOptions(RUN_OPTIONS, own, context.environment);
+  const prompts = options.values.repl === true;
+  if (target === undefined && !prompts) {
+    throw usage("run needs an app folder, a manifest, a script, a notebook, - or -c with code");
   }
-  const app = await readApp(path, script);
-  const log = createLogger({ level: options.values.verbose === true ? "debug" : "warning" });
-  const request = localRequest(app, options.passed, text("channel"), text("timeout"));
+  if (target?.kind === "nothing") throw target.error;
+  for (const name of target?.kind === "notebook" ? [] : NOTEBOOK_OPTIONS) {
+    if (options.sources[name] === "argument") throw usage(`--${name} is for notebooks only`);
+  }
+  const text = (name: string) => options.values[name] as string | undefined;
+  const report = text("report");
+  const call: Run = {
+    options,
+    context,
+    choice: readChoice(options),
+    passed,
+    timeout: secondsOption("timeout", text("timeout")),
+    outputDir: resolve(text("output-dir") ?? "."),
+    report: report === undefined ? undefined : resolve(report),
+  };
+  if (target === undefined || prompts) return await runPrompt(call, target);
+  switch (target.kind) {
+    case "app":
+      return await runApp(call, target.path, target.script);
+    case "notebook":
+      return await runNotebookFile(call, target.path, target.name);
+    default:
+      return await runCode(call, target);
+  }
+}
+
+/** How the parts of the worker are put together for a run. `folder` is where the code comes from. */
+function assembleOptions({ options, context, outputDir }: Run, folder: string): AssembleOptions {
+  const text = (name: string) => options.values[name] as string | undefined;
+  const { environment } = context;
   const cacheDir = text("cache-dir");
-  const cacheLimits = readCacheLimits(text);
-  const manager = readManagerSettings(options.values);
   const workingDir = text("working-dir");
-  const outputDir = resolve(text("output-dir") ?? ".");
-  const mode = isolationOption(text("isolation"));
+  return {
+    cacheDir: cacheDir ? directoryOption(cacheDir, environment) : defaultCacheDir(environment),
+    cacheLimits: readCacheLimits(text),
+    manager: readManagerSettings(options.values),
+    workingDir: workingDir ? directoryOption(workingDir, environment) : undefined,
+    environment,
+    // The code is the user's own: where they work it may, too.
+    isolation: {
+      mode: isolationOption(text("isolation")),
+      writable: [Deno.cwd(), outputDir, folder],
+    },
+    log: createLogger({ level: options.values.verbose === true ? "debug" : "warning" }),
+  };
+}
+
+/** An app: in a directory of its own, with the files its manifest names, as on a server. */
+async function runApp(call: Run, path: string, script: string | undefined): Promise<number> {
+  const app = await readApp(path, script);
+  const { manifest, parts } = await readParts(app.manifest, app.script, call.choice);
+  const { entryPoint, save = [] } = parts;
+  const name = basename(app.folder);
+  const request = {
+    manifest,
+    parts,
+    name,
+    folder: app.folder,
+    argv: [entryPoint ?? "", ...call.passed],
+  };
+  return await start(call, request, async () => {
+    const code = entryPoint === undefined
+      ? undefined
+      : await createFolderSource(app.folder).readText(entryPoint);
+    return code === undefined ? undefined : {
+      code,
+      filename: entryPoint!,
+      stem: basename(entryPoint!, ".py"),
+      python: { cwd: null, path: null, file: null, home: null },
+      input: true,
+      timeout: call.timeout,
+      save,
+    };
+  });
+}
+
+/** Code without a manifest: it works where its user works, with its own folder first among those of modules. */
+async function runCode(
+  call: Run,
+  target: Extract<Target, { kind: "code" | "stdin" | "script" }>,
+): Promise<number> {
+  const cwd = Deno.cwd();
+  const path = target.kind === "script" ? target.path : undefined;
+  // Python looks for modules beside the file itself, also when it was called by a link.
+  const folder = path === undefined ? cwd : dirname(await Deno.realPath(path));
+  const [name, code] = target.kind === "code"
+    ? ["-c", target.code]
+    : target.kind === "stdin"
+    ? ["-", await readStandardInput()]
+    : [target.name, await readScript(target.path, target.name)];
+  const filename = path ?? (target.kind === "code" ? "<string>" : "<stdin>");
+  const stem = path === undefined ? "output" : basename(path).replace(/\.pyw?$/, "");
+  const metadata = readCodeMetadata(code, path === undefined ? filename : name);
+  const where = {
+    name: path === undefined ? "run" : basename(path),
+    folder,
+    argv: [name, ...call.passed],
+  };
+  const request = await codeRequest(call, metadata, where, terminalVariables(call.context));
+  return await start(call, request, () =>
+    Promise.resolve({
+      code,
+      filename,
+      stem,
+      python: {
+        cwd,
+        path: path === undefined ? "" : folder,
+        file: path ?? null,
+        home: homeOf(call),
+      },
+      input: target.kind !== "stdin",
+      timeout: call.timeout,
+      save: [],
+    }));
+}
+
+/**
+ * The home directory of code: the user's own where it may write there, as everybody expects of a home. Otherwise it is
+ * the session's.
+ */
+function homeOf({ options, context }: Run): string | null {
+  const free = isolationOption(options.values.isolation as string | undefined) === "off";
+  return free ? context.environment("HOME") ?? null : null;
+}
+
+/** What tells programs how to print where their output goes, since they do not see a terminal themselves. */
+function terminalVariables({ colour, columns }: CommandContext): Record<string, string> {
+  return {
+    ...(colour.stdout ? { FORCE_COLOR: "1" } : {}),
+    ...(columns === undefined ? {} : { COLUMNS: String(columns) }),
+  };
+}
+
+/** A prompt where its user works, after a script or code was run, as by `python -i`. */
+async function runPrompt(call: Run, target: Target | undefined): Promise<number> {
+  const kind = target?.kind;
+  if (call.report !== undefined) throw usage("--report and --repl cannot stand together");
+  if (target !== undefined && target.kind !== "script" && target.kind !== "code") {
+    throw usage("--repl takes a script or -c with code, or nothing");
+  }
+  const cwd = Deno.cwd();
+  const path = target?.kind === "script" ? target.path : undefined;
+  const code = target?.kind === "script"
+    ? await readScript(target.path, target.name)
+    : target?.kind === "code"
+    ? target.code
+    : undefined;
+  const filename = path ?? "<string>";
+  const folder = path === undefined ? cwd : dirname(await Deno.realPath(path));
+  const request = await codeRequest(call, readCodeMetadata(code ?? "", filename), {
+    name: path === undefined ? "run" : basename(path),
+    folder,
+    argv: [kind === "script" ? target!.name : kind === "code" ? "-c" : "", ...call.passed],
+  });
+  const { context, outputDir } = call;
+  return await interruptible(context, async (signal) => {
+    const { repl } = await import("./repl.ts");
+    return await withSession(
+      request,
+      assembleOptions(call, folder),
+      { context, signal },
+      async (session) => {
+        const python = {
+          cwd,
+          path: path === undefined ? "" : folder,
+          file: path ?? null,
+          home: homeOf(call),
+          stdin: null,
+        };
+        await session.execute({ code: startCode(python), silent: true, signal });
+        const first = code === undefined ? undefined : { code, filename };
+        return await repl(session, { context, outputDir, signal, first });
+      },
+    );
+  });
+}
+
+/** The request of code that has metadata instead of a manifest. */
+async function codeRequest(
+  { choice, context }: Run,
+  metadata: CodeMetadata | undefined,
+  where: Pick<LocalRequest, "name" | "folder" | "argv">,
+  variables: Record<string, string> = {},
+): Promise<LocalRequest> {
+  const line = new ProgressLine(context);
+  for (const message of metadata?.warnings ?? []) line.show({ type: "warning", message });
+  const { dependencies = [], channels = [] } = metadata ?? {};
+  const own: Manifest = {
+    ...(dependencies.length === 0 ? {} : { dependencies }),
+    ...(channels.length === 0 ? {} : { channels }),
+  };
+  const { manifest, parts } = await readParts(own, undefined, choice);
+  const env = { ...variables, ...userVariables(Deno.env.toObject()), ...parts.env };
+  return { ...where, manifest, parts: { ...parts, env } };
+}
+
+/** Starts a session and runs a script in it. */
+async function start(
+  call: Run,
+  request: LocalRequest,
+  readScript: () => Promise<Script | undefined>,
+): Promise<number> {
+  const { context, outputDir, report } = call;
   return await interruptible(context, async (signal, interrupted) => {
-    const code = await runApp(request, {
-      cacheDir: cacheDir
-        ? directoryOption(cacheDir, context.environment)
-        : defaultCacheDir(context.environment),
-      cacheLimits,
-      manager,
-      workingDir: workingDir ? directoryOption(workingDir, context.environment) : undefined,
-      environment: context.environment,
-      // The script is the user's own: where they work it may, too.
-      isolation: { mode, writable: [Deno.cwd(), outputDir, app.folder] },
-      log,
-    }, { outputDir, signal, context });
+    const script = await readScript();
+    const code = await withSession(
+      request,
+      assembleOptions(call, request.folder),
+      { context, signal },
+      async (session) => {
+        if (script === undefined) {
+          const missing = "The manifest names no entry_point and no script was given";
+          context.print(`${missing}: nothing to run.`);
+          return 0;
+        }
+        const { code, notebook } = await runScript(session, script, { outputDir, context, signal });
+        await writeReportOf(notebook, report, basename(script.filename), context);
+        return code;
+      },
+    );
     // A script may answer an interruption by ending well.
     return code === 0 ? code : interrupted() ?? code;
   });
 }
 
-interface RunHooks {
-  outputDir: string;
-  signal: AbortSignal;
-  context: CommandContext;
-}
-
-async function runApp(
-  request: StartRequest,
-  options: AssembleOptions,
-  { outputDir, signal, context }: RunHooks,
-): Promise<number> {
-  await using assembly = await assemble(options);
-  // The script is a cell of its own, so that its exit and its errors are its own and not those of the start.
-  const code = request.entryPoint === undefined
-    ? undefined
-    : await request.source!.readText(request.entryPoint);
-  const line = new ProgressLine(context);
-  let session;
-  try {
-    session = await assembly.worker.start({ ...request, entryPoint: undefined, save: [] }, {
-      onProgress: (progress) => line.show(progress),
-      signal,
-    });
-  } finally {
-    line.clear();
-  }
-  if (code === undefined) {
-    context.print("The manifest names no entry_point and no script was given: nothing to run.");
-    return 0;
-  }
-  const images = new ImageSaver(outputDir, basename(request.entryPoint!, ".py"));
-  const shown: Promise<void>[] = [];
-  const result = await session.execute({
-    code,
-    filename: request.entryPoint!,
-    timeout: request.timeout === Infinity ? undefined : request.timeout,
-    signal,
-    onOutput: (output) => {
-      const text = liveText(output);
-      if (text !== undefined) context.write(text.stream, text.text);
-      else if (output.type === "display_data") {
-        // The value of the last expression is not shown: this is a script, not a cell.
-        shown.push(images.show(output.data, context));
-      }
-    },
+async function runNotebookFile(call: Run, path: string, name: string): Promise<number> {
+  const { options, context, timeout, report } = call;
+  const settings = await readNotebookSettings(path, options);
+  const notebook = await loadNotebook(path, name);
+  applyParameters(notebook, settings.parameters, context);
+  const code = notebook.cells.filter((cell) => cell.cell_type === "code").map((cell) =>
+    cell.source
+  );
+  const folder = dirname(path);
+  const request = await codeRequest(call, readNotebookMetadata(notebook.metadata, code, name), {
+    name: basename(path),
+    folder,
+    argv: [name, ...call.passed],
   });
-  await Promise.all(shown);
-  await saveOutputs(request, session.files, outputDir, context);
-  if (result.error === undefined) return 0;
-  if (result.error.ename === "SystemExit") return exitStatus(result.error.evalue, context);
-  context.write("stderr", result.error.traceback.join("\n") + "\n");
-  return 1;
+  return await interruptible(context, async (stop, interrupted) => {
+    const result = await withSession(
+      request,
+      assembleOptions(call, folder),
+      { context, signal: stop },
+      async (session) => {
+        const late = timeout === undefined ? undefined : AbortSignal.timeout(timeout);
+        const signal = late === undefined ? stop : AbortSignal.any([stop, late]);
+        try {
+          const run = { path, settings, home: homeOf(call) };
+          return await executeNotebook(session, notebook, run, { context, signal });
+        } finally {
+          if (late?.aborted && !stop.aborted) {
+            context.write("stderr", `Error: the notebook took longer than ${timeout! / 1000} s\n`);
+          }
+          await writeReportOf(notebook, report, basename(path), context);
+        }
+      },
+    );
+    return result === 0 ? result : interrupted() ?? result;
+  });
 }
 
-/** Copies what the manifest wants to keep, also after a failure, and says what became of it. */
-async function saveOutputs(
-  { save = [] }: StartRequest,
-  source: UploadSource,
-  outputDir: string,
+async function writeReportOf(
+  notebook: Notebook,
+  path: string | undefined,
+  title: string,
   context: CommandContext,
 ): Promise<void> {
-  if (save.length === 0) return;
-  const { files } = await uploadFiles(save, source, createFolderTarget(outputDir), {
-    missing: "skip",
-    onProgress: ({ type, message }) => {
-      if (type === "warning") context.write("stderr", `${message}\n`);
-    },
-  });
-  for (const { path } of files) context.write("stdout", `[saved to ${join(outputDir, path)}]\n`);
-}
-
-/** Exit status of `sys.exit(...)`: a number, nothing, or a message. */
-function exitStatus(value: string, context: CommandContext): number {
-  if (value === "" || value === "None") return 0;
-  if (/^-?\d+$/.test(value)) return Number(value) & 0xff;
-  context.write("stderr", value + "\n");
-  return 1;
-}
-
-function localRequest(
-  app: LocalApp,
-  passed: readonly string[],
-  channel: string | undefined,
-  timeout: string | undefined,
-): StartRequest {
-  const manifest = channel === undefined ? app.manifest : { ...app.manifest, channels: [channel] };
-  const seconds = timeout === undefined ? undefined : Number(timeout);
-  if (seconds !== undefined && !(seconds > 0)) {
-    throw usage(`--timeout must be a number of seconds, received ${timeout}`);
+  if (path === undefined) return;
+  try {
+    await writeReport(notebook, path, title);
+  } catch (error) {
+    throw usage(`Cannot write --report ${path}: ${messageOf(error)}`);
   }
-  const parts = withChannel(readManifest(manifest, app.script, EVERYTHING_LOCAL), channel);
-  return {
-    id: "local/run",
-    workspace: "local",
-    clientId: "run",
-    appId: String(manifest.id ?? manifest.name ?? basename(app.folder)),
-    manifest,
-    ...parts,
-    entryPointOptional: false,
-    source: createFolderSource(app.folder),
-    serverUrl: "",
-    token: undefined,
-    disableSsl: false,
-    limits: limitsOf(manifest, NO_LIMITS),
-    argv: [parts.entryPoint ?? "", ...passed],
-    controlled: false,
-    awaitedService: undefined,
-    timeout: seconds === undefined ? Infinity : seconds * 1000,
-  };
-}
-
-/** The parts of a manifest with one channel instead of all that it and its files name. */
-function withChannel(parts: ManifestParts, channel: string | undefined): ManifestParts {
-  if (channel === undefined) return parts;
-  const exchange = (spec: EnvironmentSpec) =>
-    spec.channels.length === 0 ? spec : { ...spec, channels: spec.channels.slice(0, 1) };
-  const { spec, readSpec } = parts;
-  return {
-    ...parts,
-    // The manifest's own channels are that one already, and they are the first.
-    spec: exchange(spec),
-    ...(readSpec === undefined
-      ? {}
-      : { readSpec: async (read: ReadFile) => exchange(await readSpec(read)) }),
-  };
-}
-
-function liveText(output: LiveOutput): { stream: "stdout" | "stderr"; text: string } | undefined {
-  return output.type === "stream" ? { stream: output.name, text: output.text } : undefined;
-}
-
-/** Saves pictures among the output and names them in their place. */
-class ImageSaver {
-  readonly #directory: string;
-  readonly #stem: string;
-  #count = 0;
-
-  constructor(directory: string, stem: string) {
-    this.#directory = directory;
-    this.#stem = stem;
-  }
-
-  /** Shows a bundle: pictures as files, everything else as text. */
-  async show(data: Record<string, unknown>, context: CommandContext): Promise<void> {
-    const mime = Object.keys(IMAGES).find((type) => typeof data[type] === "string");
-    if (mime === undefined) {
-      context.write("stdout", `${data["text/plain"] ?? ""}\n`);
-      return;
-    }
-    const content = data[mime] as string;
-    const path = join(this.#directory, `${this.#stem}-${++this.#count}.${IMAGES[mime]}`);
-    context.write("stdout", `[${mime} saved to ${path}]\n`);
-    await ensureDir(this.#directory);
-    const bytes = mime === "image/svg+xml"
-      ? new TextEncoder().encode(content)
-      : Uint8Array.fromBase64(content.replace(/\s/g, ""));
-    await Deno.writeFile(path, bytes);
-  }
+  context.write("stderr", `[report saved to ${path}]\n`);
 }

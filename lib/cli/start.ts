@@ -1,10 +1,10 @@
 /** `start`: joins a Hypha server and serves until it is told to stop. */
-import { WorkerError } from "../errors.ts";
 import { createLogger, type Logger, redact } from "../log.ts";
 import { connectWorker, type WorkerConnection } from "../service/connection.ts";
 import { Metrics } from "../service/metrics.ts";
 import { observeEnvironments, observeMethods } from "../service/observe.ts";
-import { startStatusServer, type StatusServer } from "../service/status_server.ts";
+import type { Listening } from "../listen.ts";
+import { startStatusServer } from "../service/status_server.ts";
 import { registerWorker, type ServiceInfo } from "../service/register.ts";
 import type { AccessRules } from "../worker/access.ts";
 import { Orphans } from "../worker/orphans.ts";
@@ -13,6 +13,8 @@ import { SUPPORTED_TYPES } from "../worker/start_request.ts";
 import { VERSION } from "../version.ts";
 import { assemble, type Assembly } from "./assemble.ts";
 import type { CommandContext } from "./command.ts";
+import { EXIT } from "./exit_codes.ts";
+import { DashboardCorner } from "./start_dashboard.ts";
 import { readSettings, type StartSettings } from "./start_settings.ts";
 
 const GAVE_UP = "the server was away for too long";
@@ -21,10 +23,14 @@ const GAVE_UP = "the server was away for too long";
 export async function start(args: readonly string[], context: CommandContext): Promise<number> {
   const settings = await readSettings(args, context.environment);
   const print = (line: string) => context.print(redact(line));
-  const log = createLogger({
+  const corner = new DashboardCorner(settings);
+  const log = corner.logger(createLogger({
     level: settings.verbose ? "debug" : "info",
     format: settings.logFormat,
-  });
+  }));
+  if (settings.configuration !== undefined) {
+    log.info("Configuration file", { path: settings.configuration });
+  }
   const stopping = Promise.withResolvers<string>();
   using _signals = context.onStop((signal) => stopping.resolve(signal));
   const parts: Parts = { stopping: false };
@@ -35,6 +41,7 @@ export async function start(args: readonly string[], context: CommandContext): P
     connected: () => parts.connection?.state === "connected",
   });
   await using _status = serveStatus(settings, metrics, parts, log);
+  await using _dashboard = corner.serve(parts, log, context.print);
   await using assembly = parts.assembly = await assemble({
     cacheDir: settings.cacheDir,
     manager: settings.manager,
@@ -43,9 +50,11 @@ export async function start(args: readonly string[], context: CommandContext): P
     maxSessions: settings.maxSessions,
     maxStageSize: settings.maxStageSize,
     maxWorkspaceSessions: settings.maxWorkspaceSessions,
+    maxBuilds: settings.maxBuilds,
+    maxWorkspaceBuilds: settings.maxWorkspaceBuilds,
     environment: context.environment,
     isolation: { mode: settings.isolation, hidden: settings.secretFiles },
-    observe: (environments) => observeEnvironments(environments, { metrics }),
+    observe: (environments) => corner.watch(observeEnvironments(environments, { metrics })),
     log,
   });
   const { manager, worker } = assembly;
@@ -125,7 +134,7 @@ export async function start(args: readonly string[], context: CommandContext): P
   // Sessions end first, so that callers of running cells still get an answer.
   await worker[Symbol.asyncDispose]();
   await connection.close();
-  if (reason === GAVE_UP) return 3;
+  if (reason === GAVE_UP) return EXIT.serverAway;
   print("Worker stopped.");
   return 0;
 }
@@ -143,7 +152,7 @@ function serveStatus(
   metrics: Metrics,
   parts: Parts,
   log: Logger,
-): StatusServer | undefined {
+): Listening | undefined {
   if (settings.metrics === undefined) return undefined;
   const notReady = () => {
     if (parts.stopping) return "the worker is shutting down";
@@ -173,9 +182,4 @@ function registered(settings: StartSettings, manager: string, id: string): strin
 
 Worker is ready to process conda environment requests...
 Press Ctrl+C to stop the worker.`;
-}
-
-/** Exit code of an error: 2 for wrong usage, 1 otherwise. */
-export function exitCodeOf(error: unknown): number {
-  return error instanceof WorkerError && error.code === "usage" ? 2 : 1;
 }

@@ -10,8 +10,9 @@ import { parsePositive, parseSize, type SessionLimits } from "../worker/session_
 import { defaultCacheDir, directoryOption } from "./assemble.ts";
 import { readCacheLimits } from "./cache_limits.ts";
 import { type ManagerSettings, readManagerSettings } from "./manager_settings.ts";
-import { readOptions, usage } from "./option.ts";
+import { type Environment, readOptions, usage } from "./option.ts";
 import { isolationOption, START_OPTIONS } from "./options.ts";
+import { type DashboardSettings, readDashboardSettings } from "./start_dashboard.ts";
 
 /** Settings of the worker, checked. */
 export interface StartSettings {
@@ -33,10 +34,14 @@ export interface StartSettings {
   /** Bytes. */
   maxStageSize: number | undefined;
   maxWorkspaceSessions: number | undefined;
+  maxBuilds: number | undefined;
+  maxWorkspaceBuilds: number | undefined;
   limits: SessionLimits;
   isolation: IsolationMode;
   /** What manifests may use of this machine. */
   policy: SpecPolicy;
+  /** Absolute path of the configuration file that was read. */
+  configuration: string | undefined;
   /** Files that sessions must not read. */
   secretFiles: readonly string[];
   /** Time between questions whether the server is there (milliseconds). */
@@ -50,6 +55,8 @@ export interface StartSettings {
   logFormat: LogFormat;
   /** Where to serve status and figures. */
   metrics: { port: number; hostname: string } | undefined;
+  /** Where to serve the dashboard, and what opens it. */
+  dashboard: DashboardSettings | undefined;
 }
 
 const ID = /^[\w][\w.-]*$/;
@@ -57,10 +64,11 @@ const ID = /^[\w][\w.-]*$/;
 /** Reads and checks the settings. Throws `usage` naming the option. */
 export async function readSettings(
   args: readonly string[],
-  environment: (name: string) => string | undefined,
+  environment: Environment,
 ): Promise<StartSettings> {
-  const { values, rest } = readOptions(START_OPTIONS, args, environment);
-  if (rest[0] !== undefined) throw usage(`Unexpected argument ${rest[0]}`);
+  const { values, rest, passed, file } = readOptions(START_OPTIONS, args, environment);
+  const [unexpected] = [...rest, ...passed];
+  if (unexpected !== undefined) throw usage(`Unexpected argument ${unexpected}`);
   const text = (name: string) => values[name] as string | undefined;
   const serverUrl = text("server-url") ?? required("server-url");
   if (!URL.canParse(serverUrl) || !/^https?:\/\//.test(serverUrl)) {
@@ -102,15 +110,23 @@ export async function readSettings(
     maxSessions: positive("max-sessions", text("max-sessions")),
     maxStageSize: sizeOption("max-stage-size", text("max-stage-size")),
     maxWorkspaceSessions: positive("max-workspace-sessions", text("max-workspace-sessions")),
+    maxBuilds: positive("max-builds", text("max-builds")),
+    maxWorkspaceBuilds: positive("max-workspace-builds", text("max-workspace-builds")),
     limits: readLimits(text),
     isolation: isolationOption(text("isolation")),
-    secretFiles: tokenFile === undefined ? [] : [resolve(tokenFile)],
+    secretFiles: [
+      ...(tokenFile === undefined ? [] : [resolve(tokenFile)]),
+      // It may hold a token.
+      ...(file === undefined ? [] : [file]),
+    ],
+    configuration: file,
     heartbeat: milliseconds("heartbeat", text("heartbeat")),
     reconnectTimeout: milliseconds("reconnect-timeout", text("reconnect-timeout")),
     drainTimeout: seconds("drain-timeout", text("drain-timeout")) ?? 10_000,
     orphanTimeout: milliseconds("orphan-timeout", text("orphan-timeout")) ?? 600_000,
     logFormat: readLogFormat(text("log-format")),
     metrics: readMetrics(text),
+    dashboard: readDashboardSettings(text),
   };
 }
 

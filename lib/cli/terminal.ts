@@ -3,17 +3,26 @@ import type { Progress } from "../progress.ts";
 import type { CommandContext } from "./command.ts";
 
 const BAR = 24;
-const WIDTH = 100;
+/** Longest line (characters). */
+const MOST_COLUMNS = 100;
+
+/** Where progress is drawn. */
+export type ProgressContext =
+  & Pick<CommandContext, "terminal" | "write">
+  & Partial<Pick<CommandContext, "columns">>;
 
 /** Draws progress. */
 export class ProgressLine {
-  readonly #context: Pick<CommandContext, "terminal" | "write">;
+  readonly #context: ProgressContext;
+  readonly #width: number;
   #drawn = false;
   #last = "";
 
   /** Draws where the context says. */
-  constructor(context: Pick<CommandContext, "terminal" | "write">) {
+  constructor(context: ProgressContext) {
     this.#context = context;
+    // A line that is broken could not be removed again.
+    this.#width = Math.min(MOST_COLUMNS, (context.columns?.stderr ?? Infinity) - 1);
   }
 
   /** Shows a message of progress. */
@@ -32,7 +41,7 @@ export class ProgressLine {
     const text = progress.percent === undefined
       ? progress.message
       : `${bar(progress.percent)} ${progress.message}`;
-    this.#context.write("stderr", `\r\x1b[2K${text.slice(0, WIDTH)}`);
+    this.#context.write("stderr", `\r\x1b[2K${text.slice(0, this.#width)}`);
     this.#drawn = true;
   }
 

@@ -88,6 +88,8 @@ export function defaultClientId(): string {
 }
 
 const CLOSE_TIMEOUT = 2000;
+/** How long the client's own message may come behind the end of a socket that is being opened (milliseconds). */
+const LAST_WORDS = 3000;
 
 type Settings =
   & Required<
@@ -175,7 +177,7 @@ async function openLink(
   const lost = new Promise<never>((_, reject) => {
     gate.closed.then((reason) => {
       const fail = () => reject(new Error(`the connection was ${reason}`));
-      if (opening) patience = setTimeout(fail, 200);
+      if (opening) patience = setTimeout(fail, LAST_WORDS);
     });
   });
   const work = async () => {

@@ -21,10 +21,22 @@ export function toWireError(error: unknown, method: string, log: Logger): Error 
     });
   }
   const message = known
-    ? `${error.message}\n${error.suggestion}`
+    ? withSuggestion(error.message, error.suggestion)
     : `Cannot finish ${method}: the worker met an unexpected error`;
   const result = new Error(redact(message));
   result.name = known ? error.name : "WorkerError";
   result.stack = "";
   return result;
+}
+
+/**
+ * The message with the suggestion behind it. Of a message with several lines HTTP callers get the last one only (Hypha
+ * contract), so the last line says what happened and what to do.
+ */
+function withSuggestion(message: string, suggestion: string): string {
+  const text = message.trimEnd();
+  const end = text.indexOf("\n");
+  const first = (end < 0 ? text : text.slice(0, end)).trimEnd();
+  const sentence = /[.!?:]$/.test(first) ? first : `${first}.`;
+  return `${end < 0 ? "" : `${text}\n`}${sentence} ${suggestion}`;
 }

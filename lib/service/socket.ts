@@ -12,7 +12,7 @@ export interface SocketGate {
   readonly WebSocket: typeof WebSocket;
   /** Resolves with the reason when the socket has closed. */
   readonly closed: Promise<string>;
-  /** What went wrong while it opened, if anything is known. */
+  /** What went wrong while it opened, if anything is known: the server's own words before those of the network. */
   readonly failure: string | undefined;
   /** Closes the socket and refuses another. Does not wait: a silent peer would make that endless. */
   close(): void;
@@ -23,6 +23,7 @@ export function createSocketGate(): SocketGate {
   let socket: WebSocket | undefined;
   let refused = false;
   let failure: string | undefined;
+  let refusal: string | undefined;
   const { promise: closed, resolve } = Promise.withResolvers<string>();
 
   class OneSocket extends WebSocket {
@@ -33,6 +34,8 @@ export function createSocketGate(): SocketGate {
       }
       super(url);
       socket = this;
+      // The client hears it too, but may be asked for its reason when the socket's end is known already.
+      this.addEventListener("message", ({ data }) => refusal = refusalIn(data), { once: true });
       this.addEventListener("error", (event) => {
         const { message } = event as ErrorEvent;
         if (message) failure = message;
@@ -49,7 +52,7 @@ export function createSocketGate(): SocketGate {
     WebSocket: OneSocket,
     closed,
     get failure() {
-      return failure;
+      return refusal ?? failure;
     },
     close() {
       refused = true;
@@ -63,4 +66,15 @@ export function createSocketGate(): SocketGate {
       }
     },
   };
+}
+
+/** Why a server that refuses a connection does so; `undefined` when it does not. */
+function refusalIn(message: unknown): string | undefined {
+  if (typeof message !== "string" || !message.includes('"error"')) return undefined;
+  try {
+    const { type, message: reason } = JSON.parse(message) as Record<string, unknown>;
+    return type === "error" && typeof reason === "string" ? reason : undefined;
+  } catch {
+    return undefined;
+  }
 }

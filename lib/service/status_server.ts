@@ -4,7 +4,7 @@
  *
  * A lost server makes the worker not ready but not unhealthy: killing it would end sessions and bring nothing back.
  */
-import { messageOf, WorkerError } from "../errors.ts";
+import { listen, type Listening } from "../listen.ts";
 import type { Logger } from "../log.ts";
 import { VERSION } from "../version.ts";
 import type { Metrics } from "./metrics.ts";
@@ -22,17 +22,12 @@ export interface StatusServerOptions {
   readonly log: Logger;
 }
 
-/** A running status server. */
-export interface StatusServer extends AsyncDisposable {
-  readonly port: number;
-}
-
 /**
  * Starts to answer.
  *
  * @throws WorkerError `usage` when it cannot listen there
  */
-export function startStatusServer(options: StatusServerOptions): StatusServer {
+export function startStatusServer(options: StatusServerOptions): Listening {
   const { metrics, hostname = "127.0.0.1", log } = options;
   const answer = (path: string): Response => {
     switch (path) {
@@ -52,17 +47,13 @@ export function startStatusServer(options: StatusServerOptions): StatusServer {
         return Response.json({ error: "There are /health, /ready and /metrics" }, { status: 404 });
     }
   };
-  let server: Deno.HttpServer<Deno.NetAddr>;
-  try {
-    server = Deno.serve({
-      port: options.port,
-      hostname,
-      onListen: () => {},
-      onError: (error) => {
-        log.error("Cannot answer a status request", { reason: messageOf(error) });
-        return Response.json({ error: "internal" }, { status: 500 });
-      },
-    }, (request) => {
+  const server = listen({
+    port: options.port,
+    hostname,
+    option: "--metrics-port",
+    failure: () => Response.json({ error: "internal" }, { status: 500 }),
+    log,
+    handler: (request) => {
       if (request.method !== "GET" && request.method !== "HEAD") {
         return Response.json({ error: "Only GET is answered" }, {
           status: 405,
@@ -70,16 +61,8 @@ export function startStatusServer(options: StatusServerOptions): StatusServer {
         });
       }
       return answer(new URL(request.url).pathname);
-    });
-  } catch (error) {
-    throw new WorkerError(
-      "usage",
-      `Cannot listen on ${hostname}:${options.port}: ${messageOf(error)}`,
-      { suggestion: "Choose another port with --metrics-port.", cause: error },
-    );
-  }
-  const { port } = server.addr;
-  log.info("Status server listens", { address: `http://${hostname}:${port}` });
-  // Requests that are being answered are awaited, connections kept open for later ones are not.
-  return { port, [Symbol.asyncDispose]: () => server.shutdown() };
+    },
+  });
+  log.info("Status server listens", { address: `http://${hostname}:${server.port}` });
+  return server;
 }

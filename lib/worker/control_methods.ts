@@ -5,7 +5,11 @@ import { type MethodContext, SESSION_ID, sessionOf } from "./method_support.ts";
 const CODE: Parameter = {
   name: "code",
   required: true,
-  schema: { type: "string", description: "The code in the editor." },
+  schema: {
+    type: "string",
+    description: "The code in the editor.",
+    examples: ["import math\nmath.sq"],
+  },
 };
 const CURSOR: Parameter = {
   name: "cursor_pos",
@@ -13,6 +17,7 @@ const CURSOR: Parameter = {
     type: "integer",
     minimum: 0,
     description: "Position of the cursor in characters. Default: the end of the code.",
+    examples: [19],
   },
 };
 
@@ -38,7 +43,11 @@ export function controlMethods(context: MethodContext): Method[] {
       parameters: [SESSION_ID, {
         name: "execution_id",
         required: true,
-        schema: { type: "string", description: "As given to execute in config.execution_id." },
+        schema: {
+          type: "string",
+          description: "The name of the execution, as given to execute in config.execution_id.",
+          examples: ["training-1"],
+        },
       }],
       handler: (args, call) => {
         const session = sessionOf(context, args, call, "cancel an execution of");
@@ -49,7 +58,7 @@ export function controlMethods(context: MethodContext): Method[] {
       name: "restart",
       description:
         "Replaces a session's Python by a fresh process: same id, files and environment, no variables; the entry " +
-        "script does not run again. Also for a session whose process has died.",
+        "script does not run again. Also for a session whose process has died. Returns nothing.",
       parameters: [SESSION_ID],
       handler: async (args, call) => {
         await sessionOf(context, args, call, "restart").restart();
@@ -76,7 +85,12 @@ export function controlMethods(context: MethodContext): Method[] {
         "Tells about the object at a position: signature, type, documentation. Returns {found, data}.",
       parameters: [SESSION_ID, CODE, CURSOR, {
         name: "detail_level",
-        schema: { type: "integer", enum: [0, 1], default: 0, description: "1 adds the source." },
+        schema: {
+          type: "integer",
+          enum: [0, 1],
+          default: 0,
+          description: "How much is told; 1 adds the source.",
+        },
       }],
       handler: async (args, call) => {
         const code = args.code as string;
@@ -88,7 +102,8 @@ export function controlMethods(context: MethodContext): Method[] {
     },
     {
       name: "list_variables",
-      description: "Lists a session's variables: name, type, a short value, and length or shape.",
+      description:
+        "Lists a session's variables. Returns a list of {name, type, value, …} with a short value, and length or shape.",
       parameters: [SESSION_ID],
       handler: async (args, call) =>
         await sessionOf(context, args, call, "list the variables of").ask("variables", {}),

@@ -10,11 +10,15 @@ import { environmentDetails, environmentInfo, pruneInfo } from "./environment_re
 import type { Arguments, Call, Method, Parameter } from "./method.ts";
 import { type MethodContext, PROGRESS, progressOf } from "./method_support.ts";
 import { artifactOf } from "./start_method.ts";
+import {
+  CHANNELS_SCHEMA,
+  DEPENDENCIES_SCHEMA,
+  ENVIRONMENT_SCHEMA,
+  LOCK_SCHEMA,
+} from "./start_schema.ts";
 import { completeRequest, readManifest } from "./start_request.ts";
 
 const DAY_MS = 86_400_000;
-/** Warm-ups at once; starts are limited by the number of sessions. */
-const MAX_CREATIONS = 32;
 const ARTIFACT = /^[\w][\w.@:/-]{0,255}$/;
 
 const KEY: Parameter = {
@@ -34,7 +38,7 @@ export function environmentMethods(context: MethodContext): Method[] {
     {
       name: "list_environments",
       description:
-        "Lists the conda environments the worker keeps, the last used first: key, state (ready, building, broken), " +
+        "Lists the conda environments the worker keeps, the last used first. Returns a list of key, state (ready, building, broken), " +
         "dependencies and channels asked for, python, size and shared_size in bytes (shared ones are also in the " +
         "package cache or other environments), created, last_used, in_use and the pids of the workers that use it. " +
         "Only for members of the worker's workspace.",
@@ -47,7 +51,7 @@ export function environmentMethods(context: MethodContext): Method[] {
     {
       name: "get_environment",
       description:
-        "Describes one environment: what list_environments tells, all conda packages with versions, URLs and hashes, " +
+        "Describes one environment. Returns what list_environments tells of it, all conda packages with versions, URLs and hashes, " +
         "and what pip installed. Only for members of the worker's workspace.",
       parameters: [KEY, {
         name: "export_format",
@@ -96,7 +100,12 @@ export function environmentMethods(context: MethodContext): Method[] {
       parameters: [
         {
           name: "max_count",
-          schema: { type: "integer", minimum: 0, description: "Environments that may stay." },
+          schema: {
+            type: "integer",
+            minimum: 0,
+            description: "Environments that may stay.",
+            examples: [10],
+          },
         },
         {
           name: "max_size",
@@ -104,6 +113,7 @@ export function environmentMethods(context: MethodContext): Method[] {
             type: "number",
             minimum: 0,
             description: "Bytes the environments and the package cache may take together.",
+            examples: [50_000_000_000],
           },
         },
         {
@@ -112,6 +122,7 @@ export function environmentMethods(context: MethodContext): Method[] {
             type: "number",
             minimum: 0,
             description: "Days after its last use an environment may stay.",
+            examples: [30],
           },
         },
         {
@@ -150,7 +161,6 @@ export function environmentMethods(context: MethodContext): Method[] {
 }
 
 function create(context: MethodContext): Method {
-  let running = 0;
   return {
     name: "create_environment",
     description:
@@ -165,19 +175,10 @@ function create(context: MethodContext): Method {
           type: "object",
           description: "An app's manifest, or as much of it as says what is in the environment.",
           properties: {
-            dependencies: {
-              type: "array",
-              description: 'Conda specs, and {"pip": […]} for pip requirements.',
-            },
-            channels: { type: "array", description: "Conda channels, most important first." },
-            environment: {
-              description:
-                "Content of an environment.yml, or the name of one among the artifact's files.",
-            },
-            lock: {
-              description:
-                "An @EXPLICIT lock file with hashes, or the name of one among the artifact's files.",
-            },
+            dependencies: DEPENDENCIES_SCHEMA,
+            channels: CHANNELS_SCHEMA,
+            environment: ENVIRONMENT_SCHEMA,
+            lock: LOCK_SCHEMA,
           },
           additionalProperties: true,
           examples: [{
@@ -193,6 +194,7 @@ function create(context: MethodContext): Method {
           description:
             "Artifact with the files that the manifest names, workspace/alias. The worker must be able to read it: it " +
             "is public, or of the worker's own workspace.",
+          examples: ["my-workspace/my-app"],
         },
       },
       {
@@ -207,19 +209,7 @@ function create(context: MethodContext): Method {
     ],
     handler: async (args, call) => {
       checkStart(context.rules, call.caller, call.caller.workspace, "create an environment");
-      if (running >= MAX_CREATIONS) {
-        throw new WorkerError(
-          "queue_full",
-          `Cannot create the environment: ${running} are being created already`,
-          { suggestion: "Wait until some are ready, then call again." },
-        );
-      }
-      running++;
-      try {
-        return await warmUp(context, args, call);
-      } finally {
-        running--;
-      }
+      return await warmUp(context, args, call);
     },
   };
 }
@@ -246,6 +236,7 @@ async function warmUp(
     signal,
     onProgress: progressOf(args),
     refresh: args.refresh === true,
+    admit: (key) => context.worker.builds.enter(caller.workspace, key),
   });
   const { key, cached } = lease;
   if (spec.existing !== undefined) {

@@ -210,6 +210,10 @@ function writeFile(context: MethodContext): Method {
         name: "content",
         required: true,
         schema: {
+          anyOf: [
+            { type: "string", description: "Text, or bytes in base64." },
+            { description: "Bytes, from clients that can pass them." },
+          ],
           description:
             `Text or bytes, at most ${MAX_CONTENT} bytes per call; more is appended by further calls.`,
           examples: ["x,y\n1,2\n"],
@@ -304,7 +308,7 @@ function uploadOutputs(context: MethodContext): Method {
         required: true,
         schema: {
           type: "array",
-          items: { type: "string" },
+          items: { type: "string", description: "A file, a folder or a pattern." },
           description:
             'What to upload: "a.csv", "results/", "a.csv:new.csv", "results/:run-1/", or patterns such as ' +
             '"results/*.csv" and "**/*.png".',
@@ -316,6 +320,7 @@ function uploadOutputs(context: MethodContext): Method {
         schema: {
           type: "string",
           description: "The artifact, workspace/alias or an alias. Default: the app's own.",
+          examples: ["my-workspace/results"],
         },
       },
       PROGRESS,

@@ -7,6 +7,8 @@ import type { Caller } from "./caller.ts";
 /** The part of JSON Schema that parameters use. */
 export interface JsonSchema {
   type?: "string" | "number" | "integer" | "boolean" | "object" | "array" | "null";
+  /** One of several shapes: told to callers, checked by whoever reads the value. */
+  anyOf?: readonly JsonSchema[];
   description?: string;
   enum?: readonly unknown[];
   default?: unknown;

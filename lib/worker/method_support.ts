@@ -33,7 +33,11 @@ export const SESSION_ID: Parameter = {
 export const PROGRESS: Parameter = {
   name: "progress_callback",
   callback: true,
-  schema: { description: "Called with {type, message, …} while the method runs." },
+  schema: {
+    description:
+      "A function that is called with {type, message, …} while the method runs. Leave it out where functions cannot be " +
+      "passed.",
+  },
 };
 
 /** Where progress goes. */

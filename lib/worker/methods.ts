@@ -7,9 +7,10 @@ import { checkOperator, checkOwner, mayUse } from "./access.ts";
 import { controlMethods } from "./control_methods.ts";
 import { compileManifest } from "./compile.ts";
 import { LOG_TYPES, type LogType } from "./session_log.ts";
-import type { Ask, JsonSchema, Method, Notify, Parameter } from "./method.ts";
+import type { Ask, Method, Notify, Parameter } from "./method.ts";
 import { codeResult, executionResult, sessionDetails, sessionInfo } from "./results.ts";
 import { prepareStart } from "./start_method.ts";
+import { object, START_CONFIG } from "./start_schema.ts";
 import { environmentOf } from "./environment.ts";
 import { environmentMethods } from "./environment_methods.ts";
 import { fileMethods } from "./file_methods.ts";
@@ -23,10 +24,6 @@ import {
 
 /** Default time of an execution, as in the reference worker (seconds). */
 const EXECUTE_TIMEOUT = 30;
-
-function object(description: string, properties: Record<string, JsonSchema> = {}): JsonSchema {
-  return { type: "object", description, properties, additionalProperties: true };
-}
 
 /** The methods of a worker. */
 export function workerMethods(context: MethodContext): Method[] {
@@ -48,14 +45,33 @@ export function workerMethods(context: MethodContext): Method[] {
 function compile(context: MethodContext): Method {
   return {
     name: "compile",
-    description: "Checks an app's manifest and fills in its defaults before the app is installed.",
+    description:
+      "Checks an app's manifest and fills in its defaults before the app is installed. Returns [manifest, files].",
     parameters: [
-      { name: "manifest", required: true, schema: object("The app's manifest.") },
+      {
+        name: "manifest",
+        required: true,
+        schema: {
+          ...object("The app's manifest."),
+          examples: [{ type: "conda-jupyter-kernel", dependencies: ["python=3.11", "numpy"] }],
+        },
+      },
       {
         name: "files",
-        schema: { type: "array", description: "The app's files; returned as they are." },
+        schema: {
+          type: "array",
+          description: "The app's files; returned as they are.",
+          items: { description: "Path, content and format of a file." },
+          examples: [[{ path: "main.py", content: "print('hello')", format: "text" }]],
+        },
       },
-      { name: "config", schema: object("Facts about the server; not needed here.") },
+      {
+        name: "config",
+        schema: {
+          ...object("Facts about the server; not needed here."),
+          examples: [{ workspace: "my-workspace" }],
+        },
+      },
     ],
     handler: (args) =>
       Promise.resolve([
@@ -75,56 +91,7 @@ function start(context: MethodContext): Method {
       {
         name: "config",
         required: true,
-        schema: object("What to start.", {
-          id: { type: "string", description: "Session id. Default: workspace/client_id." },
-          workspace: { type: "string", description: "Workspace of the session." },
-          client_id: { type: "string", description: "Client id for the session's own connection." },
-          app_id: { type: "string", description: "The app; its artifact holds script and files." },
-          artifact_id: {
-            type: "string",
-            description: "Artifact of the app, workspace/alias or workspace/alias@version.",
-          },
-          version: {
-            type: "string",
-            description: 'Version of the artifact; "stage" for changes that are not committed.',
-          },
-          server_url: { type: "string", description: "Server the session connects to." },
-          token: { type: "string", description: "Token for the session's own connection." },
-          entry_point: { type: "string", description: "Script to run at start." },
-          timeout: { type: "number", description: "Seconds the entry script is waited for." },
-          manifest: object("The app's manifest.", {
-            type: { type: "string", description: "conda-jupyter-kernel or python-conda." },
-            dependencies: {
-              type: "array",
-              description: 'Conda specs, and {"pip": […]} for pip requirements.',
-              examples: [["python=3.11", "numpy", { pip: ["rich"] }]],
-            },
-            channels: { type: "array", description: "Conda channels, most important first." },
-            environment: {
-              description:
-                'Content of an environment.yml, the name of one among the app\'s files, or {"name": …} or {"prefix": …} ' +
-                "of an environment of the worker's machine that its operator allows.",
-            },
-            lock: {
-              description:
-                "An @EXPLICIT lock file with hashes, or the name of one among the app's files.",
-            },
-            files_to_stage: {
-              type: "array",
-              description: 'Files of the artifact: "a.csv", "folder/", "from:to", "from/:to/".',
-            },
-            files_to_save: {
-              type: "array",
-              description:
-                'Files of the session that go into the artifact when it ends: "out.csv", "results/", "from:to", ' +
-                '"results/*.csv".',
-            },
-            env: object("Environment variables; devices only among those of the worker."),
-            limits: object("memory, cpu_time, processes, open_files, file_size."),
-            idle_timeout: { type: "number", description: "Seconds without executions." },
-            max_lifetime: { type: "number", description: "Seconds." },
-          }),
-        }),
+        schema: START_CONFIG,
       },
       PROGRESS,
     ],
@@ -169,11 +136,15 @@ function execute(context: MethodContext): Method {
       {
         name: "script",
         required: true,
-        schema: { type: "string", description: "The code.", examples: ["print('hello')\n1 + 1"] },
+        schema: {
+          type: "string",
+          description: "The code.",
+          examples: ["import math\nmath.sqrt(16)"],
+        },
       },
       {
         name: "config",
-        schema: object("Options.", {
+        schema: object("How it is run.", {
           timeout: {
             type: "number",
             description: "Seconds until the code is interrupted; 0 for no limit.",
@@ -183,14 +154,23 @@ function execute(context: MethodContext): Method {
             type: "object",
             description: "Environment variables for this execution only; null removes one.",
             additionalProperties: true,
+            examples: [{ OMP_NUM_THREADS: "1" }],
           },
-          silent: { type: "boolean", description: "No result, no trace in the history." },
+          silent: {
+            type: "boolean",
+            description: "No result, no trace in the history.",
+            default: false,
+          },
           store_history: {
             type: "boolean",
             description: "Count and remember the cell.",
             default: true,
           },
-          execution_id: { type: "string", description: "Name for cancel. Default: generated." },
+          execution_id: {
+            type: "string",
+            description: "Name for cancel. Default: generated.",
+            examples: ["training-1"],
+          },
         }),
       },
       PROGRESS,
@@ -198,8 +178,10 @@ function execute(context: MethodContext): Method {
         name: "output_callback",
         callback: true,
         schema: {
-          description: "Called with each output while the code runs, in order. One that is slow " +
-            "slows the code down; one that does not answer for 5 seconds misses output.",
+          description:
+            "A function that is called with each output while the code runs, in order. One that is slow slows the " +
+            "code down; one that does not answer for 5 seconds misses output. Leave it out where functions cannot be " +
+            "passed: the result has all outputs.",
         },
       },
       {
@@ -208,7 +190,8 @@ function execute(context: MethodContext): Method {
         answers: true,
         schema: {
           description:
-            "Called with {prompt, password} when the code asks for input; returns the line.",
+            "A function that is called with {prompt, password} when the code asks for input, and returns the line. " +
+            "Without it code that asks for input fails.",
         },
       },
     ],
@@ -246,7 +229,11 @@ function executeCode(context: MethodContext): Method {
       "Runs Python code in a session; returns {success, result, error, stdout, stderr, timing}.",
     parameters: [
       SESSION_ID,
-      { name: "code", required: true, schema: { type: "string", description: "The code." } },
+      {
+        name: "code",
+        required: true,
+        schema: { type: "string", description: "The code.", examples: ["print(1 + 1)"] },
+      },
       {
         name: "timeout",
         schema: {
@@ -268,7 +255,8 @@ function executeCode(context: MethodContext): Method {
 function stop(context: MethodContext): Method {
   return {
     name: "stop",
-    description: "Ends a session and everything it started. A session that has ended is no error.",
+    description:
+      "Ends a session and everything it started. A session that has ended is no error. Returns nothing.",
     parameters: [SESSION_ID],
     handler: async (args, call) => {
       try {
@@ -299,7 +287,12 @@ function getLogs(context: MethodContext): Method {
       },
       {
         name: "limit",
-        schema: { type: "integer", minimum: 0, description: "Most entries to return." },
+        schema: {
+          type: "integer",
+          minimum: 0,
+          description: "Most entries to return. Default: all.",
+          examples: [100],
+        },
       },
     ],
     handler: (args, call) => {
@@ -318,10 +311,15 @@ function inspection(context: MethodContext): Method[] {
   return [
     {
       name: "list_sessions",
-      description: "Lists the sessions of a workspace.",
+      description:
+        "Lists the sessions of a workspace that have not ended. Returns a list of {session_id, status, app_id, …}.",
       parameters: [{
         name: "workspace",
-        schema: { type: "string", description: "Default: the caller's own workspace." },
+        schema: {
+          type: "string",
+          description: "The workspace. Default: the caller's own.",
+          examples: ["my-workspace"],
+        },
       }],
       handler: (args, { caller }) => {
         const workspace = (args.workspace as string | undefined) ?? caller.workspace;
@@ -335,7 +333,7 @@ function inspection(context: MethodContext): Method[] {
     {
       name: "get_session_info",
       description:
-        "Describes a session, also one that has ended: status, app, environment, times; usage, limits and isolation; " +
+        "Describes a session, also one that has ended. Returns status, app, environment, times; usage, limits and isolation; " +
         "death {code, signal, reason, stderr} when its process has died; resources {cpus, cpu_affinity, cpu_quota, " +
         "memory_limit, memory_total, process_limit, gpu: {visible, devices}} it may use, sizes in bytes, null when " +
         "unlimited or unknown.",
@@ -345,7 +343,7 @@ function inspection(context: MethodContext): Method[] {
     {
       name: "get_load",
       description:
-        "How full the worker is: 0 idle, 1 full. Used to select the least loaded worker.",
+        "Tells how full the worker is: 0 idle, 1 full. Used to select the least loaded worker. Returns a number.",
       parameters: [],
       handler: () => Promise.resolve(context.worker.load),
     },
@@ -356,13 +354,13 @@ function administration(context: MethodContext): Method[] {
   const workspace: Parameter = {
     name: "workspace",
     required: true,
-    schema: { type: "string", description: "The workspace." },
+    schema: { type: "string", description: "The workspace.", examples: ["my-workspace"] },
   };
   return [
     {
       name: "prepare_workspace",
       description:
-        "Prepares for sessions of a workspace. Nothing needs to be done; kept for older servers.",
+        "Prepares for sessions of a workspace. Nothing needs to be done; kept for older servers. Returns nothing.",
       parameters: [workspace],
       handler: (args, { caller }) => {
         checkOwner(caller, args.workspace as string, "prepare workspace");
@@ -371,7 +369,7 @@ function administration(context: MethodContext): Method[] {
     },
     {
       name: "close_workspace",
-      description: "Ends all sessions of a workspace.",
+      description: "Ends all sessions of a workspace. Returns nothing.",
       parameters: [workspace],
       handler: async (args, { caller }) => {
         const name = args.workspace as string;
@@ -386,7 +384,7 @@ function administration(context: MethodContext): Method[] {
     {
       name: "shutdown",
       description:
-        "Ends all sessions and the worker. Only for administrators of the worker's workspace.",
+        "Ends all sessions and the worker. Only for administrators of the worker's workspace. Returns nothing.",
       parameters: [],
       handler: async (_args, { caller }) => {
         checkOperator(context.rules, caller, "shut down the worker");

@@ -14,7 +14,9 @@ import type { Switchboard } from "../interpreter/switchboard.ts";
 import type { Logger } from "../log.ts";
 import type { ProgressSink } from "../progress.ts";
 import { stageFiles } from "../staging/stage.ts";
+import { BuildLimits } from "./build_limits.ts";
 import { checkDevices } from "./devices.ts";
+import { EndedSessions } from "./ended_sessions.ts";
 import type { Kernels } from "./kernels.ts";
 import { Session } from "./session.ts";
 import { completeRequest, type StartRequest } from "./start_request.ts";
@@ -24,7 +26,12 @@ export interface Environments {
   /** An environment of a spec, built when there is none. */
   acquire(
     spec: EnvironmentSpec,
-    options: { signal?: AbortSignal; onProgress?: ProgressSink; refresh?: boolean },
+    options: {
+      signal?: AbortSignal;
+      onProgress?: ProgressSink;
+      refresh?: boolean;
+      admit?: (key: string) => Disposable;
+    },
   ): Promise<EnvironmentLease>;
 }
 
@@ -42,6 +49,10 @@ export interface WorkerOptions {
   maxStageSize?: number;
   /** Sessions at once of one workspace. @default no limit but that of all */
   maxWorkspaceSessions?: number;
+  /** Environments in the making at once. @default 32 */
+  maxBuilds?: number;
+  /** Environments in the making at once for one workspace. @default no limit but that of all */
+  maxWorkspaceBuilds?: number;
   /** Executions of one session that may wait. @default 64 */
   queueLimit?: number;
   /** Variables of the worker that sessions get too. @default none */
@@ -68,17 +79,13 @@ const MAX_STAGE_SIZE = 50 * 2 ** 30;
 /** Longest time files are saved when the worker ends (milliseconds): those who end it do not wait much longer. */
 const SHUTDOWN_SAVE_TIME = 20_000;
 
-/** Ended sessions whose logs can still be read. */
-const KEPT_ENDED = 200;
-/** Characters of the logs of all ended sessions; beyond it the oldest keep only their last part. */
-const KEPT_CHARACTERS = 32_000_000;
-const LAST_PART = 100_000;
-
 /** Sessions of this worker. */
 export class Worker implements AsyncDisposable {
+  /** Environments that workspaces wait for. */
+  readonly builds: BuildLimits;
   readonly #options: WorkerOptions;
   readonly #sessions = new Map<string, Session>();
-  readonly #ended = new Map<string, Session>();
+  readonly #ended = new EndedSessions<Session>();
   readonly #now: () => Date;
   /** Workers may share a working directory. */
   readonly #salt = crypto.randomUUID();
@@ -87,6 +94,10 @@ export class Worker implements AsyncDisposable {
   /** A worker without sessions. */
   constructor(options: WorkerOptions) {
     this.#options = options;
+    this.builds = new BuildLimits({
+      total: options.maxBuilds,
+      perWorkspace: options.maxWorkspaceBuilds,
+    });
     this.#now = options.now ?? (() => new Date());
   }
 
@@ -232,7 +243,11 @@ export class Worker implements AsyncDisposable {
       "the environment's variables",
     );
     const { spec } = session.request;
-    const lease = await this.#options.environments.acquire(spec, { signal, onProgress });
+    const lease = await this.#options.environments.acquire(spec, {
+      signal,
+      onProgress,
+      admit: (key) => this.builds.enter(request.workspace, key),
+    });
     if (signal.aborted) {
       await lease.release();
       signal.throwIfAborted();
@@ -329,6 +344,8 @@ export class Worker implements AsyncDisposable {
     }
     if (result.error !== undefined && !signal.aborted) {
       const { ename, evalue, traceback } = result.error;
+      // A script that ends by itself has not failed.
+      if (ename === "SystemExit" && (evalue === "" || evalue === "0" || evalue === "None")) return;
       throw new WorkerError(
         "init_script_failed",
         `Initialization script ${name} failed: ${ename}: ${evalue}\n${traceback.join("\n")}`,
@@ -365,21 +382,7 @@ export class Worker implements AsyncDisposable {
 
   #retire(session: Session): void {
     if (this.#sessions.get(session.id) === session) this.#sessions.delete(session.id);
-    this.#ended.delete(session.id);
-    this.#ended.set(session.id, session);
-    for (const id of this.#ended.keys()) {
-      if (this.#ended.size <= KEPT_ENDED) break;
-      this.#ended.delete(id);
-    }
-    const logs = [...this.#ended.values()].map((one) => one.log);
-    let characters = logs.reduce((sum, log) => sum + log.characters, 0);
-    for (const log of logs) {
-      if (characters <= KEPT_CHARACTERS) break;
-      const before = log.characters;
-      if (before <= LAST_PART) continue;
-      log.shorten(LAST_PART);
-      characters -= before - log.characters;
-    }
+    this.#ended.add(session);
   }
 
   /**

@@ -11,6 +11,7 @@ import { managerPath, privateManagers, stackPaths } from "../stack/stack.ts";
 import { Desk, type Ended, program, start } from "./program.ts";
 
 const NAMES = [
+  "configuration",
   "manager",
   "permissions",
   "cache",
@@ -74,7 +75,8 @@ Deno.test("where all is well each check says so, under the flags of start, and n
     ? "No problems found."
     : "1 warning.";
   assertEquals(lines.slice(-2), ["", summary]);
-  const { manager, permissions, channels, server, token, clock } = listed.found;
+  const { configuration, manager, permissions, channels, server, token, clock } = listed.found;
+  assertEquals(configuration!.message, "no file: arguments and variables only");
   for (const kind of ["mamba", "micromamba", "conda"]) {
     assertStringIncludes(manager!.message, join(managerPath(), kind));
   }
@@ -173,6 +175,16 @@ Deno.test("without a manager, or without permissions, the fix is told", async ()
     "failure",
     "none found (looked for mamba, micromamba, conda in PATH)",
   ]);
+  assertStringIncludes(manager!.fix!, "`hypha-conda-worker setup` fetches micromamba.");
+  // One that workers would not find, since its directory is not on PATH.
+  const hidden = await desk.write(".local/bin/micromamba", "#!/bin/sh\n");
+  await Deno.chmod(hidden, 0o755);
+  const { manager: unseen } = byName(await plain(desk, task, empty));
+  assertEquals([unseen!.status, unseen!.fix], [
+    "failure",
+    `${hidden} is there, but its directory is not on PATH: ` +
+    'export PATH="$HOME/.local/bin:$PATH" (in ~/.profile, to keep it)',
+  ]);
   const { permissions, manager: forbidden } = byName(missing!);
   assertEquals(permissions!.status, "failure");
   assertMatch(permissions!.message, /--allow-sys=hostname,.* --allow-run=mamba,micromamba$/);
@@ -180,6 +192,22 @@ Deno.test("without a manager, or without permissions, the fix is told", async ()
   assertEquals(forbidden!.status, "warning");
   assertStringIncludes(forbidden!.message, "micromamba may not be run");
   assertEquals(byName(more!).permissions!.status, "warning");
+});
+
+Deno.test("the configuration file that was read is named, and one that is wrong is refused", async () => {
+  await using desk = await Desk.make();
+  const { cache, json, run } = doctorOf(desk);
+  const file = await desk.write("settings.toml", `isolation = "off"\n[doctor]\nchannel = ["x"]\n`);
+  const { code, found } = await json([`--config=${file}`]);
+  assertEquals([code, found.configuration!.message], [0, file]);
+  assertEquals(statuses(found), { isolation: "warning" });
+  const wrong = await desk.write("wrong.toml", `[doctor]\nisolaton = "off"\n`);
+  assertEquals(await run([], { HYPHA_CONFIG_FILE: wrong }), {
+    code: 2,
+    stdout: "",
+    stderr: `Error: Unknown key doctor.isolaton in ${wrong}, line 2; did you mean isolation?\n`,
+  });
+  assert(!await exists(join(cache, "..")));
 });
 
 Deno.test("a cache directory that cannot be used fails with the reason, and others are still checked", async () => {

@@ -2,7 +2,8 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { WorkerError } from "../../lib/errors.ts";
 import { readManagerSettings } from "../../lib/cli/manager_settings.ts";
 import { readOptions } from "../../lib/cli/option.ts";
-import { RUN_OPTIONS, START_OPTIONS } from "../../lib/cli/options.ts";
+import { START_OPTIONS } from "../../lib/cli/options.ts";
+import { RUN_OPTIONS } from "../../lib/cli/run_options.ts";
 
 function settings(args: readonly string[], environment: Record<string, string> = {}) {
   const { values } = readOptions(START_OPTIONS, args, (name) => environment[name]);

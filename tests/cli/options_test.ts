@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { WorkerError } from "../../lib/errors.ts";
 import { environmentNames, readOptions } from "../../lib/cli/option.ts";
-import { START_OPTIONS } from "../../lib/cli/options.ts";
+import { START_OPTIONS, VERBOSE } from "../../lib/cli/options.ts";
 import { readSettings } from "../../lib/cli/start_settings.ts";
 import { Desk, program } from "./program.ts";
 
@@ -25,7 +25,7 @@ Deno.test("every option can be given by an environment variable in three spellin
   for (const option of START_OPTIONS) {
     const value = option.type === "flag" ? "1" : "some-value";
     const names = environmentNames(option);
-    const plain = option.name.toUpperCase().replaceAll("-", "_");
+    const plain = (option.variable ?? option.name).toUpperCase().replaceAll("-", "_");
     assertEquals(names, [`HYPHA_${plain}`, `CONDA_${plain}`, `HYPHA_CONDA_${plain}`]);
     for (const name of names) {
       const { values } = readOptions(START_OPTIONS, [], environment({ [name]: value }));
@@ -50,6 +50,25 @@ Deno.test("of an option that is given twice the last counts, so that scripts can
   const args = ["--workspace=a", "--workspace", "b"];
   const { values } = readOptions(START_OPTIONS, args, environment({}));
   assertEquals(values.workspace, "b");
+});
+
+Deno.test("arguments stay as they are typed, also those that look like numbers", () => {
+  const { rest, passed } = readOptions(
+    [VERBOSE],
+    ["12e5", "-v", "007", "--", "1e3"],
+    environment({}),
+  );
+  assertEquals([rest, passed], [["12e5", "007"], ["1e3"]]);
+});
+
+Deno.test("an option that may be given several times has all its values; a variable has them with commas", () => {
+  const many = { name: "with", type: "list", value: "PACKAGE", help: "Package" } as const;
+  const read = (args: string[], variables: Record<string, string> = {}) =>
+    readOptions([many], args, environment(variables)).lists.with;
+  assertEquals(read(["--with", "numpy", "--with=pandas>=2,<3"]), ["numpy", "pandas>=2,<3"]);
+  assertEquals(read([], { HYPHA_WITH: "numpy, rich" }), ["numpy", "rich"]);
+  assertEquals(read(["--with=a"], { HYPHA_WITH: "b" }), ["a"]);
+  assertEquals(read([]), []);
 });
 
 Deno.test("an empty variable counts as one that is not set", () => {
@@ -134,8 +153,17 @@ Deno.test("wrong usage of the program is one clear line and exit code 2", async 
   const cases: [string[], string][] = [
     [[], "Error: --server-url is required (or set HYPHA_SERVER_URL)\n"],
     [["start", "--sever-url=x"], "Error: Unknown option --sever-url; did you mean --server-url?\n"],
+    [["hello.py"], "Error: Unknown command hello.py; did you mean run hello.py?\n"],
     [["strat"], "Error: Unknown command strat; did you mean start?\n"],
-    [["run"], "Error: run needs an app folder or a manifest\n"],
+    [
+      ["run"],
+      "Error: run needs an app folder, a manifest, a script, a notebook, - or -c with code\n",
+    ],
+    [["setup", "--", "--yes"], "Error: Unexpected argument --yes\n"],
+    [["env", "creat"], "Error: Unknown command env creat; did you mean env create?\n"],
+    [["env", "list", "--jsn"], "Error: Unknown option --jsn; did you mean --json?\n"],
+    [["help", "docter"], "Error: Unknown command docter; did you mean doctor?\n"],
+    [["--cache-dri", "x"], "Error: Unknown option --cache-dri; did you mean --cache-dir?\n"],
     [["run", ".", "--timeot=3"], "Error: Unknown option --timeot; did you mean --timeout?\n"],
   ];
   const results = await Promise.all(cases.map(([args]) => program(args)));

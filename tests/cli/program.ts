@@ -40,7 +40,12 @@ export async function start(
   env: Record<string, string> = {},
   managers?: string,
 ): Promise<Running> {
-  const child = await spawnProgram(args, { ...withoutOptions(), NO_COLOR: "1", ...env }, managers);
+  const child = await spawnProgram(args, {
+    ...withoutOptions(),
+    NO_COLOR: "1",
+    HYPHA_CONFIG_FILE: "none",
+    ...env,
+  }, managers);
   const pieces: Piece[] = [];
   let waiters: (() => void)[] = [];
   const wake = () => {

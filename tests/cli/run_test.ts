@@ -211,7 +211,10 @@ Deno.test("what cannot be run is named, with exit code 2", async () => {
     [broken, `Cannot read ${broken}`],
     [join(broken, ".."), `Cannot read ${broken}`],
     [list, `Cannot read ${list}: a manifest is a mapping`],
-    [text, `Cannot run ${text}: expected an app folder or a manifest`],
+    [
+      text,
+      `Cannot run ${text}: expected an app folder, a manifest (.yaml, .yml, .json), a script (.py)`,
+    ],
     [empty, `Cannot run ${empty}: it has no manifest.yaml`],
     [join(empty, "gone"), `Cannot run ${join(empty, "gone")}: there is no such file`],
   ];

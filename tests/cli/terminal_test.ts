@@ -2,13 +2,14 @@ import { assertEquals } from "@std/assert";
 import { bar, ProgressLine } from "../../lib/cli/terminal.ts";
 
 /** A progress line and what it wrote. */
-function line(terminal: boolean): { progress: ProgressLine; written: string[] } {
+function line(terminal: boolean, columns?: number): { progress: ProgressLine; written: string[] } {
   const written: string[] = [];
   const write = (stream: "stdout" | "stderr", text: string) => {
     assertEquals(stream, "stderr", "standard output belongs to the script");
     written.push(text);
   };
-  return { progress: new ProgressLine({ terminal, write }), written };
+  const context = { terminal, write, columns: { stdout: undefined, stderr: columns } };
+  return { progress: new ProgressLine(context), written };
 }
 
 Deno.test("a bar shows a percentage, within its bounds", () => {
@@ -32,6 +33,9 @@ Deno.test("a long message does not wrap, which could not be removed again", () =
   const { progress, written } = line(true);
   progress.show({ type: "info", message: "x".repeat(500) });
   assertEquals(written[0]!.length, "\r\x1b[2K".length + 100);
+  const narrow = line(true, 60);
+  narrow.progress.show({ type: "info", message: "x".repeat(500) });
+  assertEquals(narrow.written[0]!.length, "\r\x1b[2K".length + 59);
 });
 
 Deno.test("elsewhere each step is a plain line, once", () => {

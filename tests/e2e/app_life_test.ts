@@ -4,11 +4,6 @@ const APPS = `
 server = await connect()
 apps = await server.get_service("public/server-apps")
 async def ids(): return [r["id"] for r in await apps.list_running()]
-async def until(condition, what):
-    for _ in range(200):
-        if await condition(): return
-        await asyncio.sleep(0.1)
-    raise AssertionError("never: " + what)
 async def install(name, script="answer = 42", startup=DETACHED, **more):
     m = manifest(**more)
     m["startup_config"] = startup
@@ -29,8 +24,7 @@ Deno.test("apps live as their manifests say", async (t) => {
 server = await connect()
 worker = await server.get_service("conda-worker")
 await worker.start(config("patient"))
-print("started")
-result = await worker.execute("patient", "import time; time.sleep(35); 42", config={"timeout": 60})
+result = await worker.execute("patient", "import time; time.sleep(35); 42", config={"timeout": 300})
 check(result["outputs"][-1]["data"]["text/plain"] == "42", result)
 await worker.stop("patient")
 await worker.stop("patient")
@@ -55,17 +49,48 @@ await apps.stop(first["id"])`);
     await nothingLeft();
   });
 
+  await t.step("a start may take longer than any client's own patience", async () => {
+    await stage.python(`${APPS}
+app = await install("slow", "import time; time.sleep(35); ready = 1")
+check(await ids() == [])`);
+    await nothingLeft();
+  });
+
+  await t.step(
+    "a singleton has one session, an app that scales has as many as are started",
+    async () => {
+      await stage.python(`${APPS}
+async def service(name, **more):
+    return await install(name, CONNECT + '''
+await server.register_service({"id": "default", "config": {"visibility": "protected"}, "ping": lambda: "pong"})
+''', startup={}, **more)
+single = await service("single", singleton=True)
+sessions = [await apps.start(single) for _ in range(2)]
+check(sessions[0]["id"] == sessions[1]["id"] and await ids() == [sessions[0]["id"]])
+await apps.stop(sessions[0]["id"])
+scaling = await service("scaling", autoscaling={"enabled": True, "min_instances": 1, "max_instances": 3, "scale_down_threshold": 0})
+sessions = [await apps.start(scaling) for _ in range(2)]
+check(len({s["id"] for s in sessions}) == 2 and sorted(await ids()) == sorted(s["id"] for s in sessions))
+worker = await server.get_service(sessions[0]["worker_id"])
+running = {s["session_id"] for s in await worker.list_sessions()} - {"ws-user-user-1/patient"}
+check(running == {s["id"] for s in sessions}, running)
+for s in sessions: await apps.stop(s["id"])
+await apps.uninstall(scaling)`);
+      await nothingLeft();
+    },
+  );
+
   await t.step("an app nobody talks to is stopped after its time", async () => {
     await stage.python(`${APPS}
 app = await install("idle", CONNECT + '''
 await server.register_service({"id": "default", "config": {"visibility": "protected"}, "ping": lambda: "pong"})
-''', startup={"stop_after_inactive": 2})
+''', startup={"stop_after_inactive": 5})
 session = await apps.start(app)
-check(await ids() == [session["id"]])
 async def gone(): return await ids() == []
 await until(gone, "the idle app is stopped")
 worker = await server.get_service(session["worker_id"])
-check((await worker.get_session_info(session["id"]))["status"] == "stopped")`);
+async def stopped(): return (await worker.get_session_info(session["id"]))["status"] == "stopped"
+await until(stopped, "the session of the idle app is stopped")`);
     await nothingLeft();
   });
 
@@ -106,6 +131,9 @@ await server.register_service({"id": "default", "config": {"visibility": "protec
 session = await apps.start(app)
 worker = await server.get_service(session["worker_id"])
 await worker.execute(session["id"], "await server.disconnect()")
+async def left(): return session["id"] not in [c["id"] for c in await server.list_clients()]
+await until(left, "the client has left")
+# The server has told its app controller before; a moment for what that might do.
 await asyncio.sleep(1)
 check((await worker.get_session_info(session["id"]))["status"] == "running")
 await apps.stop(session["id"])

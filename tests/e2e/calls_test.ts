@@ -17,9 +17,9 @@ async def aprogress(p): seen.append(("async", p["message"]))
 def progress(p): seen.append(("sync", p["message"]))
 def output(o): seen.append(("output", o["text"]))
 for call in [
-    lambda: w.execute("s", "print(6*7)", {"timeout": 9}, progress, output),
-    lambda: w.execute(session_id="s", script="print(6*7)", config={"timeout": 9}, progress_callback=progress, output_callback=output),
-    lambda: w.execute("s", "print(6*7)", config={"timeout": 9}, output_callback=output, progress_callback=aprogress),
+    lambda: w.execute("s", "print(6*7)", {"timeout": 90}, progress, output),
+    lambda: w.execute(session_id="s", script="print(6*7)", config={"timeout": 90}, progress_callback=progress, output_callback=output),
+    lambda: w.execute("s", "print(6*7)", config={"timeout": 90}, output_callback=output, progress_callback=aprogress),
     lambda: w.execute("s", script="print(6*7)", progress_callback=aprogress, output_callback=output),
 ]:
     seen.clear()
@@ -91,8 +91,8 @@ server = await connect()
 w = await server.get_service("conda-worker")
 first = asyncio.Event()
 cell = asyncio.ensure_future(w.execute("s", "import time, os\\nprint('now', flush=True)\\nwhile not os.path.exists('go'): time.sleep(0.01)",
-                                       output_callback=lambda o: first.set()))
-await asyncio.wait_for(first.wait(), 20)
+                                       {"timeout": 300}, output_callback=lambda o: first.set()))
+await asyncio.wait_for(first.wait(), 120)
 check(not cell.done())
 other = await connect()
 info = await w.get_session_info("s")
@@ -144,6 +144,22 @@ print((await server.get_service("conda-worker")).id)`);
     const result = await response.json();
     assertEquals(response.status, 200, JSON.stringify(result));
     assertEquals(result.outputs[0].text, "by http\n");
+    const refused: [body: Record<string, unknown>, words: string[]][] = [
+      [{ session_id: "ws-user-user-1/s" }, ["script", "is missing"]],
+      [{ session_id: "ws-user-user-1/s", script: 5 }, ["script", "must be a text"]],
+      [{ session_id: "ws-user-user-1/s", script: "1", colour: "red" }, ["colour"]],
+      [{ session_id: "nobody", script: "1" }, ["nobody not found", "list_sessions"]],
+    ];
+    for (const [body, words] of refused) {
+      const response = await fetch(url, {
+        method: "POST",
+        headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
+        body: JSON.stringify(body),
+      });
+      const text = await response.text();
+      assert(response.status >= 400, `${response.status}: ${text}`);
+      for (const word of words) assert(text.includes(word), text);
+    }
   });
 
   await t.step("sessions belong to their workspace", async () => {

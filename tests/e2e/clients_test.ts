@@ -40,7 +40,7 @@ Deno.test("clients of every kind reach the worker", unsanitized, async (t) => {
     assertEquals((await call("execute", id, "x = 20 + 1")).status, "ok");
     const named = await call("execute", keywords({ session_id: id, script: "x * 2" }));
     assertEquals(named.outputs[0].data["text/plain"], "42");
-    const mixed = await call("execute", id, keywords({ script: "x", config: { timeout: 5 } }));
+    const mixed = await call("execute", id, keywords({ script: "x", config: { timeout: 60 } }));
     assertEquals(mixed.outputs[0].data["text/plain"], "21");
     const live: { name: string; text: string }[] = [];
     const progress: { type: string }[] = [];
@@ -48,7 +48,7 @@ Deno.test("clients of every kind reach the worker", unsanitized, async (t) => {
       "execute",
       id,
       "import sys\nprint('out')\nprint('err', file=sys.stderr)",
-      { timeout: 5 },
+      { timeout: 60 },
       (message: { type: string }) => void progress.push(message),
       async (output: { name: string; text: string }) => {
         await new Promise((resolve) => setTimeout(resolve, 20));
@@ -86,7 +86,7 @@ server = connect_to_server({"server_url": os.environ["SERVER"], "workspace": "ws
 w = server.get_service("conda-worker")
 w.start({"id": "sync", "workspace": "ws-user-user-1", "manifest": {"type": "conda-jupyter-kernel", "dependencies": ["python=3.11"], "channels": [os.environ["CHANNEL"]]}})
 seen = []
-r = w.execute("sync", "print('live'); 6 * 7", config={"timeout": 10}, output_callback=lambda o: seen.append(o["type"]))
+r = w.execute("sync", "print('live'); 6 * 7", config={"timeout": 60}, output_callback=lambda o: seen.append(o["type"]))
 assert r["outputs"][-1]["data"]["text/plain"] == "42", r
 assert seen == ["stream", "execute_result"], seen
 try:
@@ -122,15 +122,16 @@ os._exit(0)
     assertEquals([hanging.status, hanging.outputs[0].text], ["ok", "0\n1\n2\n"]);
     // A client that goes away in the middle: its cell ends all the same.
     const leaving = await javaScriptClient(stage);
+    const begun = Promise.withResolvers<void>();
     const abandoned = leaving.worker.execute!(
       "js",
       "import time\nfor i in range(20): print(i); time.sleep(0.05)\nfinished = True",
-      {},
+      { timeout: 60 },
       null,
-      () => {},
+      () => begun.resolve(),
     );
     abandoned.catch(() => {});
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    await begun.promise;
     await leaving.server.disconnect();
     const after = await call("execute", "js", "finished");
     assertEquals(after.outputs[0].data["text/plain"], "True");

@@ -13,7 +13,7 @@ w = await server.get_service("conda-worker")
 MANIFEST = {"dependencies": ["python=3.11", "toy-a=1"], "channels": [CHANNEL]}
 async def idle(*but):
     # New environments are compiled in the background, which uses them.
-    for _ in range(1200):
+    for _ in range(2400):
         if {e["key"] for e in await w.list_environments() if e["in_use"]} == set(but): return
         await asyncio.sleep(0.05)
     check(False, await w.list_environments())
@@ -50,7 +50,7 @@ check(one["key"] == os.environ["KEY"] and one["state"] == "ready", one)
 check(one["dependencies"] == ["python=3.11", "toy-a=1"] and one["channels"] == [CHANNEL], one)
 check(one["in_use"] and one["pids"] == [int(os.environ["WORKER_PID"])], one)
 check(one["created"] and one["last_used"] and one["build_ms"] > 0, one)
-for _ in range(1200):
+for _ in range(2400):
     details = await w.get_environment(os.environ["KEY"][:7], export_format="explicit")
     if details["size"]: break
     await asyncio.sleep(0.05)
@@ -150,7 +150,7 @@ check(any(p["name"] == "six" for p in made["packages"]), made)`);
 call = asyncio.ensure_future(w.create_environment({"dependencies": ["python=3.11", "toy-slow"], "channels": [CHANNEL]}))
 other = await connect()
 w2 = await other.get_service("conda-worker")
-for _ in range(400):
+for _ in range(2400):
     if [e["state"] for e in await w2.list_environments()].count("building") == 1: break
     await asyncio.sleep(0.05)
 else: check(False)
@@ -159,7 +159,7 @@ check(building["in_use"] and building["pids"] == [int(os.environ["WORKER_PID"])]
 error = await fails(w2.remove_environment(building["key"]))
 check("process " + os.environ["WORKER_PID"] + " is building it" in error, error)
 await server.disconnect()
-for _ in range(400):
+for _ in range(2400):
     if all(e["state"] != "building" for e in await w2.list_environments()): break
     await asyncio.sleep(0.05)
 else: check(False)`);

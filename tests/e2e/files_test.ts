@@ -34,7 +34,7 @@ ${body}`);
     async () => {
       await python(`
 await w.start(config("s"))
-call = asyncio.ensure_future(w.execute("s", "import os, time\\nwhile not os.path.exists('go/on'): time.sleep(0.01)\\nopen('seen', 'w').write(open('go/on').read())"))
+call = asyncio.ensure_future(w.execute("s", "import os, time\\nwhile not os.path.exists('go/on'): time.sleep(0.01)\\nopen('seen', 'w').write(open('go/on').read())", {"timeout": 300}))
 check(await w.list_files("s") == {"path": "", "items": [], "offset": 0, "next_offset": None})
 check(await w.write_file("s", "go/on", "hällo") == {"path": "go/on", "written": 6, "size": 6})
 await call
@@ -143,9 +143,8 @@ await w.start(saving("killed", "early"))
 pid = (await w.execute("killed", "open('early', 'w').write('kept'); import os; os.getppid()"))["outputs"][-1]["data"]["text/plain"]
 import signal
 os.kill(int(pid), signal.SIGKILL)
-for _ in range(200):
-    if (await w.get_session_info("killed"))["status"] == "dead": break
-    await asyncio.sleep(0.05)
+async def dead(): return (await w.get_session_info("killed"))["status"] == "dead"
+await until(dead, "its death is noticed")
 await w.stop("killed")
 check(await content("app", "early") == b"kept", await logs("killed"))
 broken = saving("broken", "late")

@@ -1,10 +1,23 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { exists } from "@std/fs";
+import { filesBelow } from "../../scripts/leftovers.ts";
 import { type ManagerKind, managerPath } from "../stack/stack.ts";
 import { descendants, eventually, isAlive, Stage } from "./stage.ts";
 import { spawnProgram, startWorker } from "./worker_process.ts";
 
+/** Environments of the cache that are there in part: something is linked, and nothing says that they are ready. */
+async function unfinished(stage: Stage): Promise<string[]> {
+  const files = await filesBelow(`${stage.directory}/cache/envs`);
+  const linked = files.flatMap((path) =>
+    /^([0-9a-f]{16})\/conda-meta\/.+\.json$/.exec(path)?.[1] ?? []
+  );
+  return linked.filter((key) => !files.includes(`${key}/.ready`));
+}
+
 Deno.test("a worker comes and goes", async (t) => {
-  await using stage = await Stage.start({ args: ["--drain-timeout=3"] });
+  // Longer than anything takes: the first cell ends when it is told to.
+  await using stage = await Stage.start({ args: ["--drain-timeout=300"] });
+  const brief = { args: ["--drain-timeout=3"] };
 
   await t.step("SIGTERM lets running cells end, and refuses new work", async () => {
     const running = `${stage.directory}/running`;
@@ -13,12 +26,13 @@ Deno.test("a worker comes and goes", async (t) => {
 server = await connect()
 w = await server.get_service("conda-worker")
 await w.start(config("busy"))
-code = "import time; print('runs'); time.sleep(1.5); 6 * 7"
-cell = asyncio.ensure_future(w.execute("busy", code, output_callback=lambda o: open(os.environ["RUNNING"], "w").close()))
+code = "import os, time; print('runs')\\nwhile not os.path.exists('go'): time.sleep(0.01)\\n6 * 7"
+cell = asyncio.ensure_future(w.execute("busy", code, {"timeout": 300}, output_callback=lambda o: open(os.environ["RUNNING"], "w").close()))
 while not os.path.exists(os.environ["RUNNING"] + ".told"): await asyncio.sleep(0.02)
-await asyncio.sleep(0.2)
 print(await fails(w.execute("busy", "1")))
 print(await fails(w.start(config("late"))))
+check(not cell.done())
+await w.write_file("busy", "go", "")
 result = await cell
 check(result["outputs"][-1]["data"]["text/plain"] == "42", result)
 sys.stdout.flush()
@@ -26,15 +40,19 @@ os._exit(0)`,
       { RUNNING: running },
     );
     client.catch(() => {});
-    await eventually(() => Deno.stat(running).then(() => true, () => false), "it runs", 60_000);
+    await Promise.race([eventually(() => exists(running), "it runs"), client]);
     const stopped = stage.worker.stop("SIGTERM");
+    await eventually(
+      () => Promise.resolve(stage.worker.stderr.includes("Stopping")),
+      "the signal has arrived",
+    );
     await Deno.writeTextFile(`${running}.told`, "");
     const stdout = await client;
     assertStringIncludes(stdout, "Cannot execute: the worker is shutting down");
     assertStringIncludes(stdout, "Cannot start session: the worker is shutting down");
     assertEquals(await stopped, 0, stage.worker.output());
     assertEquals(await stage.sessionDirectories(), []);
-    await stage.restartWorker();
+    await stage.restartWorker(brief);
   });
 
   await t.step("SIGTERM ends running cells and everything they started, and exits 0", async () => {
@@ -51,7 +69,7 @@ signal.signal(signal.SIGTERM, signal.SIG_IGN)
 child = subprocess.Popen(["sleep", "1000"], start_new_session=True)
 print(json.dumps([os.getpid(), os.getppid(), child.pid]))
 time.sleep(1000)""", output_callback=output))
-await asyncio.wait_for(started.wait(), 60)
+await asyncio.wait_for(started.wait(), 120)
 os._exit(0)`),
     ) as number[];
     assertEquals(pids.length, 3);
@@ -65,7 +83,7 @@ os._exit(0)`),
   });
 
   await t.step("SIGINT with a running build cancels it, and exits 0", async () => {
-    await stage.managers.setFaults({ link_delay: 1 });
+    await stage.managers.setFaults({ hang: "link" });
     await stage.restartWorker();
     const client = stage.python(`
 server = await connect()
@@ -87,7 +105,7 @@ except Exception as error: print(error)`).catch(String);
   });
 
   await t.step("a build killed half-way with the worker is rebuilt, not reused", async () => {
-    await stage.managers.setFaults({ link_delay: 1 });
+    await stage.managers.setFaults({ hang: "link" });
     await stage.restartWorker();
     const before = (await stage.managers.invocations("create")).length;
     const start = `
@@ -103,7 +121,7 @@ except Exception as error: print(error)`).catch(String);
       async () => (await stage.managers.invocations("create")).length > before,
       "a build runs",
     );
-    await new Promise((resolve) => setTimeout(resolve, 2500));
+    await eventually(async () => (await unfinished(stage)).length > 0, "something is linked");
     const below = await descendants(stage.worker.pid);
     assert(below.length > 0);
     await stage.worker.stop("SIGKILL");
@@ -155,6 +173,27 @@ check(all(stdout(r) == "1.0\\n" for r in results), results)
 await asyncio.gather(*[w.stop("same-%d" % n) for n in range(8)])`);
     assertEquals((await stage.managers.invocations("create")).length, before + 1);
   });
+
+  await t.step(
+    "a second worker with the same client id is refused in plain words, and exits 1",
+    async () => {
+      const taken = /Service ID: [^/]+\/(\S+?):/.exec(stage.worker.stdout)![1]!;
+      const child = await spawnProgram(
+        [
+          `--server-url=${stage.server.url}`,
+          "--workspace=ws-user-user-1",
+          `--cache-dir=${stage.directory}/cache`,
+          `--client-id=${taken}`,
+        ],
+        { HYPHA_TOKEN: await stage.server.userToken({ user: "user-1" }) },
+        stage.managers.bin,
+      );
+      const output = await child.output();
+      const stderr = new TextDecoder().decode(output.stderr);
+      assertEquals(output.code, 1, stderr);
+      assertStringIncludes(stderr, "already exists and is active");
+    },
+  );
 
   await t.step("a worker whose token is refused says so and exits 1", async () => {
     const child = await spawnProgram(

@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { exists } from "@std/fs";
 import { eventually, isAlive, Stage } from "./stage.ts";
 import { spawnProgram } from "./worker_process.ts";
 
@@ -13,7 +14,7 @@ w = await server.get_service("conda-worker")
 `;
 
 Deno.test("a worker survives what networks do", async (t) => {
-  await using stage = await Stage.start({ args: ["--heartbeat=1"], throughProxy: true });
+  await using stage = await Stage.start({ args: ["--heartbeat=3"], throughProxy: true });
   const proxy = stage.proxy!;
   let known = 0;
   /** The worker has reconnected once more since the last time. */
@@ -21,7 +22,6 @@ Deno.test("a worker survives what networks do", async (t) => {
     await eventually(
       () => Promise.resolve(reconnections(stage.worker.stderr) > known),
       "a reconnection",
-      40_000,
     );
     known = reconnections(stage.worker.stderr);
   };
@@ -33,8 +33,10 @@ print(stdout(await w.execute("kept", ${JSON.stringify(code)})))`);
     await stage.python(`${RUN}
 await w.start(config("kept"))
 await w.execute("kept", "state = 41")
-asyncio.ensure_future(w.execute("kept", "import time; time.sleep(3); state += 1", config={"timeout": 60}))
-while (await w.get_session_info("kept"))["pending_executions"] == 0: await asyncio.sleep(0.05)
+begun = asyncio.Event()
+code = "import time; print('begun'); time.sleep(3); state += 1"
+asyncio.ensure_future(w.execute("kept", code, {"timeout": 60}, output_callback=lambda o: begun.set()))
+await begun.wait()
 os._exit(0)`);
     proxy.cut();
     await back();
@@ -52,7 +54,6 @@ os._exit(0)`);
     await eventually(
       () => Promise.resolve(stage.worker.stderr.includes("the server does not answer")),
       "the silence is noticed",
-      20_000,
     );
     proxy.mode = "pass";
     await back();
@@ -69,11 +70,20 @@ print([int(stdout(r)) for r in results])`);
     assertEquals(reconnections(stage.worker.stderr), known);
   });
 
+  await t.step(
+    "the server is killed and comes back: sessions and their state are still there",
+    async () => {
+      await stage.server.restart();
+      await back();
+      assertEquals((await call("print(state)")).trim(), "42");
+    },
+  );
+
   await t.step("it keeps trying while nobody answers, and comes back", async () => {
     proxy.mode = "refuse";
     const before = proxy.accepted;
     proxy.cut();
-    await eventually(() => Promise.resolve(proxy.accepted >= before + 3), "it tries again", 30_000);
+    await eventually(() => Promise.resolve(proxy.accepted >= before + 3), "it tries again");
     proxy.mode = "pass";
     await back();
     assertEquals((await call("print(state)")).trim(), "42");
@@ -82,45 +92,52 @@ print([int(stdout(r)) for r in results])`);
 
 Deno.test("sessions that the server has forgotten are kept while they are used, then ended", async () => {
   await using stage = await Stage.start({
-    args: ["--heartbeat=1", "--orphan-timeout=3"],
+    args: ["--heartbeat=3", "--orphan-timeout=5"],
     throughProxy: true,
   });
-  const ids = JSON.parse(
-    await stage.python(`
+  const running = `${stage.directory}/running`;
+  // The client has a connection of its own, which lasts, and the cell in the session goes on until it is told.
+  const client = stage.python(
+    `
 server = await connect()
 apps = await server.get_service("public/server-apps")
 app = await apps.install(app_id="kept", overwrite=True, timeout=300, manifest=manifest(), files=files(main_dot_py="state = 42"))
-session = await apps.start(app["id"])
+app = (await apps.start(app["id"]))["id"]
 w = await server.get_service("conda-worker")
 await w.start(config("direct"))
-print(json.dumps([session["id"], "direct"]))`),
-  ) as string[];
+code = "import os, time; print('runs')\\nwhile not os.path.exists('go'): time.sleep(0.01)\\nstate += 1"
+cell = asyncio.ensure_future(w.execute(app, code, {"timeout": 300}, output_callback=lambda o: open(os.environ["RUNNING"], "w").close()))
+while not os.path.exists(os.environ["RUNNING"] + ".back"): await asyncio.sleep(0.02)
+check(await apps.list_running() == [])
+# Longer than its time.
+await asyncio.sleep(7)
+w = await server.get_service("conda-worker")
+check((await w.get_session_info(app))["status"] == "running")
+last = asyncio.ensure_future(w.execute(app, "state"))
+async def waits(): return (await w.get_session_info(app))["pending_executions"] == 2
+await until(waits, "the next cell waits for the first")
+await w.write_file(app, "go", "")
+result = await last
+check(result["outputs"][-1]["data"]["text/plain"] == "43", result)
+async def ended(): return (await w.get_session_info(app))["status"] != "running"
+await until(ended, "the session is ended")
+check((await w.get_session_info(app))["status"] == "stopped")
+# What a direct caller has started was never the controller's.
+check((await w.get_session_info("direct"))["status"] == "running")
+cell.cancel()`,
+    { RUNNING: running },
+  );
+  client.catch(() => {});
+  await Promise.race([eventually(() => exists(running), "the cell runs"), client]);
   stage.proxy!.cut();
   await eventually(() => Promise.resolve(reconnections(stage.worker.stderr) > 0), "it is back");
-  await stage.python(
-    `${RUN}
-apps = await server.get_service("public/server-apps")
-app, direct = json.loads(os.environ["IDS"])
-check(await apps.list_running() == [])
-# Used again and again for longer than its time.
-for n in range(10):
-    result = await w.execute(app, "state")
-    check(result["outputs"][-1]["data"]["text/plain"] == "42", result)
-    await asyncio.sleep(0.5)
-for n in range(100):
-    status = (await w.get_session_info(app))["status"]
-    if status != "running": break
-    await asyncio.sleep(0.1)
-check(status == "stopped", status)
-# What a direct caller has started was never the controller's.
-check((await w.get_session_info(direct))["status"] == "running")`,
-    { IDS: JSON.stringify(ids) },
-  );
+  await Deno.writeTextFile(`${running}.back`, "");
+  await client;
 });
 
 Deno.test("a worker that may not wait for ever exits with a code of its own, and leaves nothing", async () => {
   await using stage = await Stage.start({
-    args: ["--heartbeat=1", "--reconnect-timeout=2"],
+    args: ["--heartbeat=3", "--reconnect-timeout=2"],
     throughProxy: true,
   });
   const pid = Number(

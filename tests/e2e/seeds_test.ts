@@ -69,6 +69,18 @@ await app_contrller.install(app_id="my-conda-worker", overwrite=True, timeout=30
 Deno.test("the examples of the documents run word for word", async (t) => {
   await using stage = await Stage.start({ args: ["--service-id=my-conda-worker"] });
 
+  // The examples give their cells 30 seconds, in which a slow machine cannot compile and import pandas.
+  await stage.python(`
+server = await connect()
+w = await server.get_service("my-conda-worker")
+c = config("warm")
+c["manifest"]["dependencies"] = ["python=3.11", "numpy", "pandas"]
+await w.start(c)
+await w.execute("warm", "import numpy, pandas", {"timeout": 600})
+async def compiled(): return all(e["size"] for e in await w.list_environments())
+await until(compiled, "the modules are compiled", 600)
+await w.stop("warm")`);
+
   await t.step("000: deploy and execute", async () => {
     const { code, stdout, stderr } = await stage.rawPython(await exchanged(stage, "000/deploy.py"));
     assertEquals(code, 0, `${stderr}\n${stage.worker.output()}`);

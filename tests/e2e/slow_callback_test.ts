@@ -19,7 +19,7 @@ got = []
 async def slow(o):
     got.append(o["text"])
     await asyncio.sleep(0.05)
-result = await w.execute("s", code, {"timeout": 60}, output_callback=slow)
+result = await w.execute("s", code, {"timeout": 300}, output_callback=slow)
 check(stdout(result) == text, result.get("error"))
 check("".join(got) == text, len("".join(got)))`);
   });
@@ -46,7 +46,7 @@ ${code}
 async def hang(o): await asyncio.sleep(3600)
 def fail(o): raise ValueError("fault of the client")
 for callback in [hang, fail]:
-    result = await w.execute("s", code, {"timeout": 60}, output_callback=callback)
+    result = await w.execute("s", code, {"timeout": 300}, output_callback=callback)
     check(result["status"] == "ok" and stdout(result) == text, callback, result.get("error"))`);
   });
 
@@ -60,7 +60,7 @@ begun = asyncio.Event()
 async def slow(o):
     begun.set()
     await asyncio.sleep(0.2)
-cell = asyncio.ensure_future(w.execute("s", "kept = 1\\nwhile True: print('x' * 10)", {"timeout": 60}, output_callback=slow))
+cell = asyncio.ensure_future(w.execute("s", "kept = 1\\nwhile True: print('x' * 10)", {"timeout": 300}, output_callback=slow))
 await begun.wait()
 await asyncio.sleep(1)
 await w2.interrupt("s")

@@ -10,9 +10,13 @@ Deno.test("after mixed load a worker has the processes, descriptors and files it
   for (const deed of ["starts", "executes", "stopped while busy"]) {
     assert(done[deed]! >= 5, `${deed}: ${JSON.stringify(done)}`);
   }
-  const [first, ...later] = rests.slice(1);
-  for (const rest of later) {
-    for (const name of COUNTS) assertEquals(rest[name], first![name], JSON.stringify(rests));
+  // The first round makes what is made once. What is left of a call for a moment, on a machine that is slow, is not
+  // left at all later ends; what leaks grows with each round.
+  const [before, after] = [rests.slice(1, 3), rests.slice(3)];
+  for (const name of COUNTS) {
+    const least = Math.min(...after.map((rest) => rest[name]));
+    const most = Math.max(...before.map((rest) => rest[name]));
+    assert(least <= most, `${name}: ${JSON.stringify(rests)}`);
   }
 });
 

@@ -40,6 +40,12 @@ def manifest(**more):
 def files(**contents):
     return [{"path": k.replace("__", "/").replace("_dot_", "."), "content": v, "format": "text"} for k, v in contents.items()]
 
+async def until(condition, what="", seconds=120):
+    deadline = time.monotonic() + seconds
+    while not await condition():
+        if time.monotonic() > deadline: raise AssertionError("never: " + what)
+        await asyncio.sleep(0.05)
+
 async def fails(awaitable):
     try:
         value = await awaitable
@@ -84,10 +90,10 @@ export class Stage implements AsyncDisposable {
     }
   }
 
-  /** Starts another worker with the same cache, when the first has ended. */
-  async restartWorker(): Promise<void> {
+  /** Starts another worker with the same cache, when the first has ended; it may get other arguments and variables. */
+  async restartWorker(other: WorkerProcessOptions = {}): Promise<void> {
     await this.worker[Symbol.asyncDispose]();
-    this.worker = await startWorker(this.server, this.options);
+    this.worker = await startWorker(this.server, { ...this.options, ...other });
   }
 
   /** Runs an async Python text with the real client. Throws with everything it printed when it fails. */
@@ -177,15 +183,15 @@ async function listing(path: string): Promise<string[]> {
   }
 }
 
-/** Waits until a condition holds. Fails after ten seconds, or the time given (milliseconds). */
+/** Waits until a condition holds. Fails after two minutes, or the time given (milliseconds): machines may be slow. */
 export async function eventually(
   condition: () => Promise<boolean>,
   what: string,
-  limit = 10_000,
+  limit = 120_000,
 ): Promise<void> {
-  for (let waited = 0; waited < limit; waited += 50) {
-    if (await condition()) return;
+  const deadline = performance.now() + limit;
+  while (!await condition()) {
+    if (performance.now() > deadline) throw new Error(`never: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
-  throw new Error(`never: ${what}`);
 }

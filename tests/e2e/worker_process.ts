@@ -69,14 +69,14 @@ export class WorkerProcess implements AsyncDisposable {
     for (const waiter of this.#waiters) waiter();
   }
 
-  /** Waits until it has printed something. Fails when it ends before, or after a minute. */
+  /** Waits until it has printed something. Fails when it ends before, or after three minutes. */
   async printed(text: string): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const check = () => {
       if (this.stdout.includes(text)) resolve();
     };
     this.#waiters.push(check);
-    const timer = setTimeout(() => reject(new Error(`no ${text}\n${this.output()}`)), 60_000);
+    const timer = setTimeout(() => reject(new Error(`no ${text}\n${this.output()}`)), 180_000);
     this.#child.status.then(async () => {
       await Promise.all(this.#reading);
       reject(new Error(`the worker ended without ${JSON.stringify(text)}\n${this.output()}`));

@@ -46,10 +46,9 @@ print(json.dumps({id: used.count(id) for id in set(used)}))`),
             `
 server = await connect()
 apps = await server.get_service("public/server-apps")
-for _ in range(100):
-    running = await apps.list_running()
-    if not any(r["worker_id"] == os.environ["VICTIM"] for r in running): break
-    await asyncio.sleep(0.1)
+async def gone(): return all(r["worker_id"] != os.environ["VICTIM"] for r in await apps.list_running())
+await until(gone, "the sessions of the killed worker are gone")
+running = await apps.list_running()
 for r in running:
     w = await server.get_service(r["worker_id"])
     result = await w.execute(r["id"], "answer")
@@ -80,6 +79,8 @@ print(await fails(w.start(config("too-many"))))`,
         await stage.python(`
 server = await connect()
 apps = await server.get_service("public/server-apps")
+async def one(): return len(await apps.list_running()) < 2
+await until(one, "the sessions of the worker that was stopped are gone")
 print(json.dumps([r["worker_id"] for r in await apps.list_running()]))`),
       ) as string[];
       assertEquals(left, [ids[0]!]);

@@ -12,12 +12,12 @@ import { prunePackages } from "../../lib/environments/packages.ts";
 import { Trash } from "../../lib/environments/trash.ts";
 import { type ErrorCode, WorkerError } from "../../lib/errors.ts";
 import { silentLogger } from "../../lib/log.ts";
-import type { ManagerKind } from "../../lib/managers/manager.ts";
+import type { Manager, ManagerKind } from "../../lib/managers/manager.ts";
 import { Double } from "../managers/double.ts";
 import type { ManagerFaults } from "../stack/stack.ts";
 import { Cache, spec } from "./support.ts";
 
-/** Long enough for every silent step of a healthy double, in milliseconds. */
+/** For the one that hangs; what is healthy may be silent for as long as a slow machine makes it, in milliseconds. */
 const STALL_MS = 4_000;
 
 interface Fault {
@@ -83,29 +83,28 @@ const FAULTS: readonly Fault[] = [
 for (const kind of ["mamba", "conda"] as const) {
   Deno.test(`${kind}: after any fault nothing is left, and the next start builds`, async (t) => {
     await using double = await Double.install(kind);
-    const manager = await double.detect({ stallMs: STALL_MS });
+    const manager = await double.detect();
+    const impatient = await double.detect({ stallMs: STALL_MS });
     for (const { name, faults, code, kinds } of FAULTS) {
       if (!kinds.includes(kind)) continue;
       await t.step(`a manager that ${name}`, async () => {
         await double.setFaults(faults);
         // As after a restart: what one worker knows of its manager does not matter.
         const directory = join(double.directory, `cache-${code}-${Object.keys(faults).join("-")}`);
-        const store = new EnvironmentStore({
-          directory,
-          manager,
-          log: silentLogger,
-          minFreeBytes: 1,
-        });
-        const acquire = () => store.acquire(spec("toy-a"));
-        const error = await assertRejects(acquire, WorkerError);
+        const open = (manager: Manager) =>
+          new EnvironmentStore({ directory, manager, log: silentLogger, minFreeBytes: 1 });
+        const failing = open(code === "environment_stalled" ? impatient : manager);
+        const store = open(manager);
+        const error = await assertRejects(() => failing.acquire(spec("toy-a")), WorkerError);
         assertEquals(error.code, code, error.message);
         assertMatch(error.message, /^Cannot /);
         assert(error.suggestion !== "");
         assertEquals(await double.processes(), []);
         assertEquals(await environments(store), []);
+        await failing.close();
 
         await double.setFaults({});
-        const lease = await acquire();
+        const lease = await store.acquire(spec("toy-a"));
         assertEquals([lease.cached, (await readPlace(store.layout, lease.key)).state], [
           false,
           "ready",

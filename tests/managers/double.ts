@@ -109,7 +109,7 @@ export class Double implements AsyncDisposable {
 export async function until(
   condition: () => boolean | Promise<boolean>,
   what: string,
-  ms = 20_000,
+  ms = 120_000,
 ): Promise<void> {
   const deadline = Date.now() + ms;
   while (!await condition()) {

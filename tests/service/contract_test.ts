@@ -1,9 +1,11 @@
 /** The contract with a real Hypha server and its real Python client. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { silentLogger } from "../../lib/log.ts";
 import type { ConnectionEvent } from "../../lib/service/connection.ts";
+import { registerWorker } from "../../lib/service/register.ts";
 import { type HyphaServer, startHypha } from "../stack/hypha.ts";
 import { runPythonClient } from "../stack/python_client.ts";
-import { connectTestWorker, type Seen } from "./sample_worker.ts";
+import { connectTestWorker, methodsOfTest, type Seen } from "./sample_worker.ts";
 
 const PRELUDE = `
 import asyncio, json, os
@@ -193,12 +195,13 @@ results["length"] = len(answer["args"]["script"])
     await python(
       hypha,
       `
-asyncio.ensure_future(worker.execute("S", "wait"))
-await asyncio.sleep(0.5)
+begun = asyncio.Event()
+asyncio.ensure_future(worker.execute("S", "wait", progress_callback=lambda p: begun.set()))
+await begun.wait()
 `,
     );
     const waiting = seen.calls.findLast((one) => one.args.script === "wait");
-    const deadline = performance.now() + 5000;
+    const deadline = performance.now() + 60_000;
     while (!waiting?.call.signal.aborted && performance.now() < deadline) {
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
@@ -226,6 +229,50 @@ asyncio.run(main())
     assertMatch(stderr, /permission|not found|denied/i);
   });
 
+  await t.step(
+    "without the controller among the authorised a protected worker is found, and fails",
+    async () => {
+      await using _plain = await connectTestWorker(hypha, { calls: [] }, {
+        clientId: "plain-worker-test",
+        info: { supportedTypes: ["plain-type"] },
+        register: (server) => {
+          // As a worker does that knows nothing of this, such as the one in Python.
+          const registerService: typeof server.registerService = (api, options) => {
+            const { authorized_workspaces: _, ...config } = api.config as Record<string, unknown>;
+            return server.registerService({ ...api, config }, options);
+          };
+          return registerWorker({
+            ...server,
+            rpc: server.rpc,
+            config: server.config,
+            registerService,
+          }, {
+            methods: methodsOfTest({ calls: [] }),
+            log: silentLogger,
+            info: {
+              id: "conda",
+              name: "plain",
+              description: "",
+              supportedTypes: ["plain-type"],
+            },
+          });
+        },
+      });
+      const results = await python(
+        hypha,
+        `
+apps = await server.get_service("public/server-apps")
+results["found"] = [w["id"] for w in plain(await apps.list_workers()) if "plain-worker-test" in w["id"]]
+manifest = {"name": "plain", "type": "plain-type", "entry_point": "main.py"}
+await attempt("installed", apps.install(manifest=manifest, files=[{"path": "main.py", "content": "1"}],
+    app_id="plain", overwrite=True, wait_for_service=False, timeout=300))
+`,
+      );
+      assertEquals(results.found.length, 1, JSON.stringify(results));
+      assertMatch(results.installed, /workspace mismatch|Permission denied/);
+    },
+  );
+
   await t.step("the app controller reaches a protected worker", async () => {
     seen.calls.length = 0;
     const results = await python(
@@ -235,8 +282,8 @@ apps = await server.get_service("public/server-apps")
 manifest = {"name": "demo", "type": "conda-jupyter-kernel", "entry_point": "main.py",
     "dependencies": ["python"], "files_to_stage": ["a.csv"]}
 await apps.install(manifest=manifest, files=[{"path": "main.py", "content": "print(1)"}],
-    app_id="demo", overwrite=True, wait_for_service=False, timeout=20)
-session = await apps.start("demo", wait_for_service=False, timeout=20)
+    app_id="demo", overwrite=True, wait_for_service=False, timeout=300)
+session = await apps.start("demo", wait_for_service=False, timeout=300)
 results["id"] = session["id"]
 results["worker"] = session["worker_id"]
 results["logs"] = plain(await apps.get_logs(session["id"], type="stdout", limit=3))
@@ -276,7 +323,7 @@ Deno.test("contract: the worker comes back after the server", unsanitized, async
 
   await t.step("and serves again when the server accepts it", async () => {
     await hypha.restart({ secret });
-    const deadline = performance.now() + 20_000;
+    const deadline = performance.now() + 120_000;
     while (connection.state !== "connected") {
       assert(performance.now() < deadline, "the worker did not come back");
       await new Promise((resolve) => setTimeout(resolve, 50));

@@ -11,8 +11,25 @@ Deno.test("errors: a worker error keeps its name and says what to do, without a 
   );
   assertEquals(error.name, "SessionNotFoundError");
   assertEquals(error.stack, "");
-  assertStringIncludes(String(error), "SessionNotFoundError: Cannot execute: no session a/b\n");
+  assertStringIncludes(String(error), "SessionNotFoundError: Cannot execute: no session a/b. List");
   assertStringIncludes(error.message, "list_sessions");
+});
+
+Deno.test("errors: the last line alone says what happened and what to do, as HTTP callers get no other", () => {
+  const lines = (message: string) =>
+    toWireError(
+      new WorkerError("solver_conflict", message, { suggestion: "Loosen it." }),
+      "start",
+      silentLogger,
+    ).message.split("\n");
+  assertEquals(lines("Cannot create it: no"), ["Cannot create it: no. Loosen it."]);
+  assertEquals(lines("Cannot create it: no.\n"), ["Cannot create it: no. Loosen it."]);
+  assertEquals(lines("Cannot create it:\n  a needs b\n  b is old"), [
+    "Cannot create it:",
+    "  a needs b",
+    "  b is old",
+    "Cannot create it: Loosen it.",
+  ]);
 });
 
 Deno.test("errors: a fault is logged whole and told only in general", () => {

@@ -2,7 +2,7 @@
  * A real Hypha server, with a real S3 service behind it, for one test or one test file.
  *
  * Both run under `supervisor.py`, which kills them when this process closes its end of a pipe, however
- * this process ends. Ports are picked by binding port 0 and letting go; when somebody else takes one
+ * this process ends. Ports are picked by binding one and letting go; when somebody else takes one
  * in between, the start is tried again with others.
  */
 import { join } from "@std/path";
@@ -14,7 +14,7 @@ export interface HyphaOptions {
   dir?: string;
   /** The port of the server; default: a free one. */
   port?: number;
-  /** How long the start may take, in milliseconds; default 60 seconds. */
+  /** How long the start may take, in milliseconds; default 240 seconds, for machines that are slow. */
   timeout?: number;
 }
 
@@ -65,7 +65,7 @@ export class HyphaServer implements AsyncDisposable {
   constructor(dir: string, ownsDir: boolean, options: HyphaOptions) {
     this.#dir = dir;
     this.#ownsDir = ownsDir;
-    this.#timeout = options.timeout ?? 60_000;
+    this.#timeout = options.timeout ?? 240_000;
     this.#fixedPort = options.port;
   }
 
@@ -236,12 +236,20 @@ function environment(extra: Record<string, string>): Record<string, string> {
   return { ...kept, no_proxy: "*", NO_PROXY: "*", PYTHONUNBUFFERED: "1", ...extra };
 }
 
-/** A port nobody listens on at this moment. */
+/**
+ * A port nobody listens on at this moment. Not one that the system would give to the next who asks for any, nor to an
+ * outgoing connection: whoever starts a server at the same time would soon get the same.
+ */
 export function freePort(): number {
-  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const { port } = listener.addr as Deno.NetAddr;
-  listener.close();
-  return port;
+  for (;;) {
+    const port = 20_000 + crypto.getRandomValues(new Uint16Array(1))[0]! % 12_000;
+    try {
+      Deno.listen({ hostname: "127.0.0.1", port }).close();
+      return port;
+    } catch (error) {
+      if (!(error instanceof Deno.errors.AddrInUse)) throw error;
+    }
+  }
 }
 
 async function answers(url: string): Promise<boolean> {

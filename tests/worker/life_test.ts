@@ -14,14 +14,14 @@ async function printed(session: Session, code: string): Promise<string> {
   return textOf(result, "stdout");
 }
 
-/** Whether the process of a session has a living fork server that is not about to end. */
-async function isChildOfLiving(session: Session): Promise<boolean> {
-  const pid = session.pid;
-  const parent = pid === undefined ? undefined : await parentOf(pid);
-  // A keeper that ends what is left lives a moment longer than its fork server.
-  await new Promise((resolve) => setTimeout(resolve, 300));
-  return parent !== undefined && session.pid === pid && await parentOf(pid!) === parent &&
-    await alive(parent);
+/** Whether the fork server of a session is the one that its environment's sessions have from now on. */
+async function isChildOfLiving(bench: Bench, session: Session): Promise<boolean> {
+  const parent = session.pid === undefined ? undefined : await parentOf(session.pid);
+  // What is about to be ended with a fork server that died is a child of its keeper, or of the system, by now.
+  const next = await bench.worker.start(bench.request("probe"), HOOKS);
+  const living = await parentOf(next.pid!);
+  await bench.worker.stop("probe");
+  return parent !== undefined && parent === living;
 }
 
 async function refusal(promise: Promise<unknown>): Promise<WorkerError> {
@@ -120,10 +120,14 @@ for (const python of await edgePythons()) {
 Deno.test("a session that dies while nobody uses it is dead at once", async () => {
   await using bench = await Bench.start();
   const session = await bench.worker.start(bench.request("s"), HOOKS);
-  await printed(session, "import os, sys");
-  const code =
-    "import threading; threading.Timer(0.05, lambda: (os.write(2, b'bye\\n'), os._exit(7))).start()";
+  const code = `import os, threading, time
+def die():
+    while not os.path.exists("go"): time.sleep(0.01)
+    os.write(2, b"bye\\n")
+    os._exit(7)
+threading.Thread(target=die).start()`;
   await printed(session, code);
+  await Deno.writeTextFile(`${session.workingDirectory}/go`, "");
   await until(() => session.state === "dead");
   assertEquals([session.death?.code, session.death?.stderr], [7, "bye"]);
 });
@@ -174,11 +178,9 @@ Deno.test("a start that meets a fork server which dies at that moment gets anoth
     for (let turn = 0; turn < i; turn++) await new Promise((resolve) => setTimeout(resolve, 0));
     Deno.kill(server, "SIGKILL");
     const session = await starting;
-    // It may have been a child of the one that died, and runs a cell more before it dies too.
-    if (await parentOf(session.pid!) === server || !await alive(server)) {
-      await until(async () => session.state === "dead" || await isChildOfLiving(session));
-      if (session.state === "dead") await session.restart();
-    }
+    // It may have been a child of the one that died, and lives a moment longer.
+    await until(async () => session.state === "dead" || await isChildOfLiving(bench, session));
+    if (session.state === "dead") await session.restart();
     assertEquals(await printed(session, "print(1)"), "1\n");
     assert(await parentOf(session.pid!) !== server);
   }
@@ -202,11 +204,15 @@ Deno.test("a restart during the replacement of a cell that kept its interrupts w
   await using bench = await Bench.start();
   const session = await bench.worker.start(bench.request("s"), HOOKS);
   const before = session.pid!;
+  const begun = Promise.withResolvers<void>();
   const running = session.execute({
-    code:
-      "def spin():\n    while True: pass\nwhile True:\n    try: spin()\n    except KeyboardInterrupt: pass",
-    timeout: 50,
+    code: "def spin():\n    while True: pass\nwhile True:\n" +
+      "    try:\n        print('begun')\n        spin()\n    except KeyboardInterrupt: pass",
+    executionId: "stubborn",
+    onOutput: () => begun.resolve(),
   });
+  await begun.promise;
+  assert(session.cancel("stubborn"));
   await until(async () => !await alive(before));
   // It runs in the first process that follows, which the restart may end, or is refused by the restart.
   const queued = session.execute({ code: "import os; print(os.getpid())" })
@@ -214,7 +220,7 @@ Deno.test("a restart during the replacement of a cell that kept its interrupts w
   await session.restart();
   const after = session.pid!;
   const result = await running;
-  assertEquals([result.error?.ename, result.state_lost], ["TimeoutError", true]);
+  assertEquals([result.error?.ename, result.state_lost], ["KeyboardInterrupt", true]);
   const answer = await queued;
   assert(/^(\d+\n)?$/.test(answer) && answer !== `${before}\n` || answer === "execution_cancelled");
   assert(after !== before);
@@ -295,6 +301,22 @@ Deno.test("a session is not idle while its entry script runs on", async () => {
   await Deno.writeTextFile(`${session.workingDirectory}/go`, "");
   await until(() => session.state === "stopped");
   await until(() => bench.worker.sessions.length === 0);
+});
+
+Deno.test("an entry script that exits without a fault has not failed, and the session is there; one with a fault has", async () => {
+  await using bench = await Bench.start();
+  for (const [index, code] of ["sys.exit()", "sys.exit(0)", "raise SystemExit"].entries()) {
+    const request = bench.scripted(`s${index}`, `import sys\nx = 5\n${code}\nx = 6`);
+    const session = await bench.worker.start(request, HOOKS);
+    assertEquals([session.state, await printed(session, "print(x)")], ["running", "5\n"]);
+  }
+  for (const code of ["sys.exit(3)", "sys.exit('no data')"]) {
+    const request = bench.scripted("failing", `import sys\n${code}`);
+    const error = await refusal(bench.worker.start(request, HOOKS));
+    assertEquals(error.code, "init_script_failed");
+    assertStringIncludes(error.message, "SystemExit");
+  }
+  assertEquals(bench.worker.sessions.length, 3);
 });
 
 Deno.test("fake timers: a life longer than a timer can count is not cut short", async () => {

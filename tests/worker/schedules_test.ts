@@ -118,7 +118,7 @@ async function schedule(seed: number): Promise<void> {
   if (random() < 0.5) await Promise.all(calls);
   const ended = settledWithin(
     Promise.all([...calls, worker[Symbol.asyncDispose]()]).then(() => true),
-    60_000,
+    300_000,
   );
   const story = () => `seed ${seed}\n${history.join("\n")}`;
   assert(await ended, `calls without an answer: ${story()}`);

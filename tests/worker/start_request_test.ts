@@ -102,6 +102,25 @@ Deno.test("compile leaves environments alone that are not described by dependenc
   assertEquals(compiled.dependencies, ["numpy", "pip", { pip: ["hypha-rpc"] }]);
 });
 
+Deno.test("compile adds what is not there yet, however that is spelled, and the same again changes nothing", () => {
+  const own: unknown[][] = [
+    ["python", "pip>=23", { pip: ["hypha-rpc==0.21.40"] }],
+    ["python", "conda-forge::pip", { pip: ["Hypha_RPC>=0.20"] }],
+    ["python", "PIP", "hypha-rpc>=0.20"],
+    ["ipykernel>=6", "pip", { pip: ["rich", "hypha-rpc[all]"] }],
+  ];
+  for (const dependencies of own) {
+    const compiled = compileManifest({ dependencies });
+    assertEquals(compiled.dependencies, dependencies);
+  }
+  // Ours are added to the requirements that are there; the manifest that was given is left as it is.
+  const given = { dependencies: ["pip", { pip: ["rich"] }] };
+  const compiled = compileManifest(given);
+  assertEquals(compiled.dependencies, ["pip", { pip: ["rich", "hypha-rpc"] }]);
+  assertEquals(given.dependencies, ["pip", { pip: ["rich"] }]);
+  assertEquals(compileManifest(compiled), compiled);
+});
+
 Deno.test("compile refuses files that cannot be staged or saved", () => {
   for (const name of ["files_to_stage", "files_to_save"]) {
     const manifest = (entries: unknown) => ({ dependencies: ["numpy"], [name]: entries });
