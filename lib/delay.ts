@@ -32,3 +32,25 @@ export async function settledWithin<T>(
     clearTimeout(timer);
   }
 }
+
+/** Resolves with the promise, or rejects when time (milliseconds) is up or the signal fires. */
+export async function within<T>(
+  promise: Promise<T>,
+  timeout: number,
+  signal?: AbortSignal,
+): Promise<T> {
+  const { promise: stopped, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(
+    () => reject(new Error(`no answer within ${timeout / 1000} s`)),
+    timeout,
+  );
+  const onAbort = () => reject(signal?.reason);
+  signal?.addEventListener("abort", onAbort);
+  if (signal?.aborted) onAbort();
+  try {
+    return await Promise.race([promise, stopped]);
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener("abort", onAbort);
+  }
+}

@@ -12,6 +12,7 @@ import type { Bundle, ExecutionError, ExecutionResult } from "./outputs.ts";
 import { Pressure } from "./pressure.ts";
 import { Questions } from "./questions.ts";
 import { RawText } from "./raw_text.ts";
+import { Reader } from "./reader.ts";
 import type { Resources } from "./resources.ts";
 import { close, type Connection, type Switchboard } from "./switchboard.ts";
 import { Utf8Stream } from "./utf8.ts";
@@ -23,7 +24,6 @@ const LATE_LIMIT = 1024 * 1024;
 /** Characters of standard error that tell why a process died. */
 const LAST_ERROR = 2000;
 const REMEMBERED_CELLS = 1000;
-const READ_SIZE = 256 * 1024;
 
 interface Running {
   readonly cell: string;
@@ -253,7 +253,7 @@ export class Interpreter {
   }
 
   async #readControl(decoder: FrameDecoder): Promise<void> {
-    const buffer = new Uint8Array(READ_SIZE);
+    const reader = new Reader(this.#control);
     try {
       for (;;) {
         for (let frame = decoder.next(); frame !== undefined; frame = decoder.next()) {
@@ -264,9 +264,9 @@ export class Interpreter {
         }
         const relief = this.#running?.pressure.relief;
         if (relief !== undefined) await relief;
-        const count = await this.#control.read(buffer);
-        if (count === null) break;
-        decoder.push(buffer.subarray(0, count));
+        const bytes = await reader.read();
+        if (bytes === null) break;
+        decoder.push(bytes);
       }
     } catch {
       // Closed on this side, or broken by the process's death: its exit is reported by the fork server.
@@ -277,13 +277,13 @@ export class Interpreter {
   }
 
   async #readStream(name: StreamName, { conn, rest }: Connection): Promise<void> {
-    const buffer = new Uint8Array(READ_SIZE);
+    const reader = new Reader(conn);
     try {
       if (rest.length > 0) await this.#merge.push(name, rest);
       for (;;) {
-        const count = await conn.read(buffer);
-        if (count === null) break;
-        const wait = this.#merge.push(name, buffer.subarray(0, count));
+        const bytes = await reader.read();
+        if (bytes === null) break;
+        const wait = this.#merge.push(name, bytes);
         if (wait !== undefined) await wait;
         const relief = this.#running?.pressure.relief;
         if (relief !== undefined) await relief;

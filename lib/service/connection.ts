@@ -4,7 +4,7 @@
  * States: `connected` -> (socket closes, or the server does not answer) -> `reconnecting` -> `connected` -> … ->
  * `closed`. Who has waited long enough for a server that is away may have it given up. Every (re)connection uses the original token and the same client id, and registers the service again.
  */
-import { delay } from "../delay.ts";
+import { delay, within } from "../delay.ts";
 import { messageOf, WorkerError } from "../errors.ts";
 import { addSecret, type Logger } from "../log.ts";
 import {
@@ -13,6 +13,7 @@ import {
   type HyphaServer,
   type RpcLogger,
 } from "./hypha_rpc.ts";
+import { untilLost } from "./liveness.ts";
 import type { Registration } from "./register.ts";
 import { guardRejections, type RejectionGuard } from "./rejections.ts";
 import { createSocketGate, type SocketGate } from "./socket.ts";
@@ -100,28 +101,6 @@ type Settings =
   >
   & Pick<ConnectOptions, "workspace" | "token" | "onEvent" | "giveUpAfter">
   & { clientId: string };
-
-/** Resolves with the promise, or rejects when time is up or the signal fires. */
-async function within<T>(
-  promise: Promise<T>,
-  timeout: number,
-  signal?: AbortSignal,
-): Promise<T> {
-  const { promise: stopped, reject } = Promise.withResolvers<never>();
-  const timer = setTimeout(
-    () => reject(new Error(`no answer within ${timeout / 1000} s`)),
-    timeout,
-  );
-  const onAbort = () => reject(signal?.reason);
-  signal?.addEventListener("abort", onAbort);
-  if (signal?.aborted) onAbort();
-  try {
-    return await Promise.race([promise, stopped]);
-  } finally {
-    clearTimeout(timer);
-    signal?.removeEventListener("abort", onAbort);
-  }
-}
 
 /** The client's own words, for the debug log. */
 export function rpcLogger(log: Logger): RpcLogger {
@@ -304,37 +283,18 @@ class KeptConnection implements WorkerConnection {
   async #watch(): Promise<void> {
     const { signal } = this.#stop;
     while (!signal.aborted) {
-      const reason = await this.#untilLost();
+      const reason = await untilLost(
+        this.#link,
+        this.#settings,
+        signal,
+        () => this.lastContact = Date.now(),
+      );
       if (signal.aborted) return;
       this.state = "reconnecting";
       this.#settings.log.warning("lost the connection to the server", { reason });
       this.#tell({ type: "lost", reason });
       await drop(this.#link.server, this.#link.gate);
       if (!await this.#reconnect()) return;
-    }
-  }
-
-  /** Watches the current connection; resolves with what ended it. */
-  async #untilLost(): Promise<string> {
-    const { checkInterval, checkTimeout, checkFailures } = this.#settings;
-    const { gate, server } = this.#link;
-    let failures = 0;
-    while (true) {
-      const closed = await within(gate.closed, checkInterval, this.#stop.signal)
-        .catch(() => undefined);
-      if (closed !== undefined) return closed;
-      if (this.#stop.signal.aborted) return "closed by the worker";
-      try {
-        await within(server.echo("alive"), checkTimeout, this.#stop.signal);
-        failures = 0;
-        this.lastContact = Date.now();
-      } catch (error) {
-        // A refusal is an answer as well.
-        if (messageOf(error).includes("RemoteError")) continue;
-        failures++;
-        this.#settings.log.debug("the server did not answer", { reason: messageOf(error) });
-        if (failures >= checkFailures) return `the server does not answer: ${messageOf(error)}`;
-      }
     }
   }
 

@@ -50,6 +50,8 @@ export interface HyphaServer {
   ): Promise<{ id: string }>;
   /** Removes a service of this client. */
   unregisterService(id: string): Promise<void>;
+  /** What the server knows of a service. Rejects with "Service not found" when it knows nothing. */
+  getServiceInfo(id: string): Promise<unknown>;
   /** Answers its argument. Needs the right to read and write. */
   echo(value: unknown): Promise<unknown>;
 }

@@ -175,8 +175,9 @@ await asyncio.gather(*[w.stop("same-%d" % n) for n in range(8)])`);
   });
 
   await t.step(
-    "a second worker with the same client id is refused in plain words, and exits 1",
+    "a second worker with the same client id is refused in plain words, and harms the first only for a moment",
     async () => {
+      await stage.restartWorker({ args: ["--heartbeat=2"] });
       const taken = /Service ID: [^/]+\/(\S+?):/.exec(stage.worker.stdout)![1]!;
       const child = await spawnProgram(
         [
@@ -192,6 +193,18 @@ await asyncio.gather(*[w.stop("same-%d" % n) for n in range(8)])`);
       const stderr = new TextDecoder().decode(output.stderr);
       assertEquals(output.code, 1, stderr);
       assertStringIncludes(stderr, "already exists and is active");
+      // The server takes the first one's service away when it refuses the second: it is registered again.
+      await stage.python(`
+server = await connect()
+for attempt in range(600):
+    try:
+        w = await server.get_service("conda-worker")
+        check(isinstance(await w.get_load(), (int, float)))
+        break
+    except Exception as error:
+        failure = error
+        await asyncio.sleep(0.2)
+else: raise failure`);
     },
   );
 

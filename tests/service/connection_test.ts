@@ -51,6 +51,7 @@ function startEcho() {
       config: { workspace: "ws-1", "client_id": config.client_id },
       registerService: () => Promise.resolve({ id: "" }),
       unregisterService: () => Promise.resolve(),
+      getServiceInfo: (id) => Promise.resolve({ id }),
       echo: (value) =>
         new Promise((resolve) => {
           socket.onmessage = ({ data }) => resolve(data);
@@ -137,6 +138,30 @@ Deno.test("connection: a refusal is an answer", async () => {
   await using _connection = await connectWorker(options);
   await sleep(200);
   assertEquals(events, []);
+});
+
+Deno.test("connection: a server that has lost the service gets it again", async () => {
+  await using echo = startEcho();
+  for (const words of ["KeyError: 'Service not found: x'", "Connection has already been closed"]) {
+    let lost = false;
+    const { options, events } = optionsOf(echo, {
+      connect: async (config) => {
+        lost = false;
+        return {
+          ...await echo.connect(config),
+          getServiceInfo: (id) =>
+            lost ? Promise.reject(new Error(`RemoteError: ${words}`)) : Promise.resolve({ id }),
+        };
+      },
+    });
+    await using connection = await connectWorker(options);
+    lost = true;
+    await until(() => connection.reconnects === 1);
+    assertEquals(events[0], {
+      type: "lost",
+      reason: "the server has lost the service of this worker",
+    });
+  }
 });
 
 Deno.test("connection: it goes on trying while the server refuses", async () => {

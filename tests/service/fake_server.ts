@@ -19,6 +19,7 @@ export function fakeServer() {
       return Promise.resolve({ id: `ws-1/c:${value.id}` });
     },
     unregisterService: () => Promise.resolve(),
+    getServiceInfo: (id) => Promise.resolve({ id }),
     echo: (value) => Promise.resolve(value),
   };
   const fire = (event: string, message: unknown) => {
