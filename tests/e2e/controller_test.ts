@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { Stage } from "./stage.ts";
+import { eventually, isAlive, Stage } from "./stage.ts";
 
 Deno.test("apps run through the app controller", async (t) => {
   await using stage = await Stage.start();
@@ -159,10 +159,7 @@ check((await worker.get_logs("slow"))["total"] > 0)`);
     await stage.managers.setFaults({});
     const [created] = (await stage.managers.invocations("create")).slice(before);
     assert(created !== undefined);
-    await Deno.stat(`/proc/${created.pid}`).then(
-      () => Promise.reject(new Error("the manager is still running")),
-      () => {},
-    );
+    await eventually(async () => !await isAlive(created.pid), "the manager ends");
     assertEquals(await stage.sessionDirectories(), []);
   });
 
