@@ -82,13 +82,15 @@ if [ $# -gt 0 ]; then
 fi
 # Most tests wait for other processes most of the time, so these run side by side; in processes of their own, since
 # some count what their own process has open.
-run apps tests/e2e/[a-e]*_test.ts &
-run workers tests/e2e/[f-z]*_test.ts tests/cli &
-run environments tests/environments tests/managers tests/staging tests/packages &
+run apps tests/e2e/[a-c]*_test.ts &
+run sessions tests/e2e/[d-l]*_test.ts &
+run workers tests/e2e/[m-z]*_test.ts &
+run commands tests/cli tests/packages &
+run environments tests/environments tests/managers tests/staging &
 run interpreter tests/interpreter tests/worker tests/service tests/stack &
 run documents tests/docs tests/examples tests/notebook &
 wait
-for NAME in apps workers environments interpreter documents; do count "$NAME"; done
+for NAME in apps sessions workers commands environments interpreter documents; do count "$NAME"; done
 # Whatever is added is run by one of them.
 for DIRECTORY in tests/*/; do
   case $DIRECTORY in

@@ -10,7 +10,8 @@ Deno.test("a session cannot reach another one, the worker, nor the cache", async
   await Deno.writeTextFile(tokenFile, "secret");
   await Deno.writeTextFile(join(secrets, "beside"), "no secret");
   try {
-    await using stage = await Stage.start({ args: [`--token-file=${tokenFile}`] });
+    // Beside the token itself, which counts more: the file is only to be hidden.
+    await using stage = await Stage.start({ env: { HYPHA_TOKEN_FILE: tokenFile } });
     const { worker } = stage;
     const python = (body: string) =>
       stage.python(
