@@ -100,7 +100,10 @@ export class Collector {
     }
     const id = typeof frame.display_id === "string" ? frame.display_id : undefined;
     if (frame.update === true && id !== undefined) this.#update(id, data, metadata);
-    else this.#add({ type: "display_data", data, metadata }, id);
+    else {
+      const transient = id === undefined ? {} : { transient: { display_id: id } };
+      this.#add({ type: "display_data", data, metadata, ...transient }, id);
+    }
   }
 
   /** The outputs so far; text of a stream that ends inside a character is completed. */

@@ -15,6 +15,8 @@ export interface DisplayData {
   type: "display_data";
   data: Bundle;
   metadata: Bundle;
+  /** Present when it can be updated, also by later cells (Jupyter's `display_data`). */
+  transient?: { display_id: string };
 }
 
 /** The value of the last expression. */

@@ -63,7 +63,6 @@ export interface NotebookRun {
 }
 
 /** What displays of a notebook carry beside what is saved. */
-type Shown = Extract<Output, { type: "display_data" }> & { transient?: { display_id?: unknown } };
 
 /**
  * Runs a notebook; changes it in place. All outputs of before are removed first, but for those of cells that are
@@ -140,7 +139,7 @@ async function runCell(
   cell.outputs = result.outputs.map((output) => {
     const saved = outputOf(output);
     if (output.type === "display_data" && saved.output_type === "display_data") {
-      displays.add((output as Shown).transient?.display_id, saved);
+      displays.add(output.transient?.display_id, saved);
     }
     return saved;
   });

@@ -64,10 +64,10 @@ Deno.test("a notebook is run and saved beside itself: valid, and opened by the r
     code(
       `from IPython.display import HTML, JSON, display
 handle = display(HTML("<b>first</b>"), display_id=True)
-handle.update(HTML("<b>second</b>"))
 display({"image/png": "iVBORw0KGgo=", "text/plain": "picture"}, raw=True)
 display(JSON({"a": [1, 2]}))`,
     ),
+    code('handle.update(HTML("<b>second</b>"))'),
     code("def f():\n    return {}['key']\nf()", "raises-exception"),
     code("raise SystemExit", "skip-execution"),
     { cell_type: "raw", id: "end", metadata: {}, source: "raw" },
@@ -81,7 +81,7 @@ display(JSON({"a": [1, 2]}))`,
   ]);
   assertEquals(exit, 0, stderr);
   const saved = join(desk.directory, "work/nb.out.ipynb");
-  assertMatch(stdout, /^3 cells run in [\d.]+ s, saved to .*\n$/);
+  assertMatch(stdout, /^4 cells run in [\d.]+ s, saved to .*\n$/);
   assertStringIncludes(stdout, saved);
   assertEquals(await Deno.readTextFile(join(desk.directory, "work/nb.ipynb")), before);
 
@@ -95,10 +95,11 @@ display(JSON({"a": [1, 2]}))`,
       "display_data: picture",
       "display_data: <IPython.core.display.JSON object>",
     ],
-    [3, "error: KeyError: 'key'"],
+    [3],
+    [4, "error: KeyError: 'key'"],
     [null],
   ]);
-  const [text, first, , shown, failed] = notebook.cells;
+  const [text, first, , shown, , failed] = notebook.cells;
   assertEquals([text!.metadata, notebook.metadata.custom], [mine, mine.custom]);
   assertEquals(Object.keys(first!.metadata.execution as object).length, 4);
   assert(shown?.cell_type === "code" && failed?.cell_type === "code");

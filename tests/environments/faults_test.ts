@@ -133,9 +133,12 @@ async function environments(store: EnvironmentStore): Promise<string[]> {
 /** A file system of so many bytes at a directory, until it is disposed; `undefined` where none can be mounted. */
 async function smallDisk(directory: string, bytes: number): Promise<AsyncDisposable | undefined> {
   const run = async (command: string, ...args: string[]) => {
-    const { success } = await new Deno.Command(command, { args, stderr: "null" }).output()
-      .catch(() => ({ success: false }));
-    return success;
+    try {
+      return (await new Deno.Command(command, { args, stderr: "null" }).output()).success;
+    } catch {
+      // There is no such program.
+      return false;
+    }
   };
   await Deno.mkdir(directory, { recursive: true });
   if (!await run("mount", "-t", "tmpfs", "-o", `size=${bytes}`, "tmpfs", directory)) {

@@ -69,7 +69,19 @@ await suite("display", {
       { "text/plain": "'d'" },
       { "text/plain": "'DisplayHandle'" },
     ]);
-    assertEquals(live.filter((output) => output.type === "update_display_data").length, 2);
+    // Whoever shows the stream, or the result, can tell which display an update is meant for.
+    const ids = (type: string) =>
+      live.flatMap((one) =>
+        one.type === type && "transient" in one ? one.transient!.display_id : []
+      );
+    assertEquals(ids("update_display_data"), ids("display_data"));
+    assertEquals(ids("display_data")[1], "mine");
+    assertEquals(
+      result.outputs.flatMap((one) =>
+        one.type === "display_data" ? one.transient?.display_id ?? "none" : []
+      ),
+      ids("display_data"),
+    );
     const later = await session.execute("h.update('e')", { onOutput: (o) => void live.push(o) });
     assertEquals(later.outputs, []);
     assertEquals(live.at(-1)?.type, "update_display_data");
