@@ -4,16 +4,22 @@ import { alive, type SessionTest, suite, textOf, until, valueOf } from "./harnes
 
 const MIB = 1024 * 1024;
 
-/** A receiver that has enough after the first output and wants nothing more until it is opened. */
+/** A receiver that has enough after some output and wants nothing more until it is opened. */
 class Receiver {
+  readonly #enough: number;
   readonly outputs: LiveOutput[] = [];
   readonly #gate = Promise.withResolvers<void>();
   size = 0;
 
-  readonly onOutput = (output: LiveOutput): Promise<void> => {
+  /** @param enough Characters; by default the first output is enough. */
+  constructor(enough = 0) {
+    this.#enough = enough;
+  }
+
+  readonly onOutput = (output: LiveOutput): Promise<void> | undefined => {
     this.outputs.push(output);
     this.size += output.type === "stream" ? output.text.length : 1000;
-    return this.#gate.promise;
+    return this.size < this.#enough ? undefined : this.#gate.promise;
   };
 
   /** Resolves when something has come and then nothing more comes. */
@@ -126,7 +132,8 @@ await suite("pressure", {
     assertEquals([result.error?.ename, result.state_lost], ["DeadKernelError", true]);
   },
   "beyond the output limit nobody waits for the receiver": async (session) => {
-    const receiver = new Receiver();
+    // It has enough just when it gets no more.
+    const receiver = new Receiver(100_000);
     const code = "import os\nfor i in range(20): os.write(1, b'x' * 1_000_000)\nprint('end')";
     const running = session.execute(code, { onOutput: receiver.onOutput, outputLimit: 100_000 });
     const result = await running;
