@@ -28,7 +28,7 @@ export const SERVICE_MEASURES: Readonly<Record<string, Measure>> = {
   first_chunk_beyond_ms: upTo("the same beyond an echo, by p50 [1]", "ms", 5),
   staging_large_mb_s: plain("staging: one file of 200 MB", "MB/s", false, true),
   staging_large_share: share("share of a plain `fetch` to disk"),
-  staging_small_files_s: plain("staging: 200 files of 4 KiB [2]", "files/s", false, true),
+  staging_small_files_s: plain("staging: 100 files of 4 KiB [2]", "files/s", false, true),
   staging_small_share: share("share of a plain `fetch` to disk, as many at a time"),
   start_ms: plain("`start` in an environment that is there", "ms"),
   ...Object.fromEntries(SESSIONS.map((count) => [

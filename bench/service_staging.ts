@@ -5,7 +5,7 @@ import type { Numbers } from "./measures.ts";
 import { clientVariables, runClient, startClient } from "./service_parts.ts";
 
 const LARGE = 200_000_000;
-const SMALL = 200;
+const SMALL = 100;
 const SMALL_SIZE = 4096;
 /** As many at a time as the worker transfers. */
 const CONCURRENCY = 4;
