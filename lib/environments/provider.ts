@@ -136,7 +136,7 @@ export class Provider {
     }
   }
 
-  /** Builds; when the disk is full, once more after removing what can be spared. */
+  /** Builds; when the disk is full, again after removing what can be spared. */
   async #build(place: string, spec: EnvironmentSpec, announcer: Announcer): Promise<void> {
     const { layout, trash, janitor, users, minFreeBytes, log } = this.#options;
     const { signal } = announcer;
@@ -152,14 +152,20 @@ export class Provider {
     };
     try {
       await ensureSpace(directories, minFreeBytes, reclaim);
-      await build().catch(async (error) => {
-        if (!hasCode(error, "disk_full")) throw error;
-        await trash.settled();
-        const { free } = await leastFree(directories);
-        const more = async () => (await leastFree(directories)).free >= free + minFreeBytes;
-        if (!await reclaim(more)) throw error;
-        await build();
-      });
+      // How much a build takes shows only when it has failed: first a little is made free, then all that can be.
+      for (const all of [false, true]) {
+        try {
+          return await build();
+        } catch (error) {
+          if (!hasCode(error, "disk_full")) throw error;
+          await trash.settled();
+          const { free } = await leastFree(directories);
+          const gained = async () => (await leastFree(directories)).free - free;
+          if (await reclaim(async () => !all && await gained() >= minFreeBytes)) continue;
+          if (await gained() < minFreeBytes) throw error;
+        }
+      }
+      await build();
     } catch (error) {
       throw signal.aborted ? cancelledError() : error;
     } finally {

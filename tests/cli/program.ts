@@ -132,7 +132,7 @@ export class Desk implements AsyncDisposable {
 
   /** Starts a local run; environments are kept in the cache that the tests of this directory share. */
   async start(args: string[], cache: string = sharedCache): Promise<Running> {
-    const options = [`--cache-dir=${cache}`, `--output-dir=${this.output}`];
+    const options = [...cacheOptions(cache), `--output-dir=${this.output}`];
     const end = args.indexOf("--");
     const own = end < 0 ? args : args.slice(0, end);
     const passed = end < 0 ? [] : args.slice(end);
@@ -156,3 +156,8 @@ export class Desk implements AsyncDisposable {
 
 /** Built once: tests of the command line are not about environments. */
 export const sharedCache = join(stackPaths.tools, "cache", "cli-tests");
+
+/** The options for a cache that tests share: with room for more than all of them ask for. */
+export function cacheOptions(cache: string = sharedCache): string[] {
+  return [`--cache-dir=${cache}`, "--max-environments=100"];
+}

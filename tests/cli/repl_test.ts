@@ -2,7 +2,7 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import { join } from "@std/path";
 import { filesBelow } from "../../scripts/leftovers.ts";
 import { onTerminal, type Step } from "./on_terminal.ts";
-import { Desk, sharedCache } from "./program.ts";
+import { cacheOptions, Desk } from "./program.ts";
 import {
   assertNothingLeft,
   programCommand,
@@ -33,7 +33,7 @@ async function prompt(
   const { code, output } = await onTerminal(
     // The terminal's program starts where the checkout is; the prompt should be in the test's directory.
     ["sh", "-c", 'cd "$0" && exec "$@"', desk.directory, stackPaths.deno, ...words].concat(
-      ["run", "--repl", ...PYTHON, `--cache-dir=${sharedCache}`, ...args],
+      ["run", "--repl", ...PYTHON, ...cacheOptions(), ...args],
     ),
     steps,
     { ...runVariables(desk), XDG_STATE_HOME: join(desk.directory, "state"), ...env },

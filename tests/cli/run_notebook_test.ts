@@ -6,7 +6,7 @@ import { formatNotebook } from "../../lib/notebook/document_write.ts";
 import { assertValid, jupyterPython } from "../notebook/jupyter.ts";
 import { stackPaths } from "../stack/stack.ts";
 import { programOnTerminal } from "./on_terminal.ts";
-import { Desk, sharedCache } from "./program.ts";
+import { cacheOptions, Desk } from "./program.ts";
 import { assertNothingLeft, PYTHON, runLocal, runVariables, spawnRun } from "./run_support.ts";
 
 /** A cell of code, perhaps with tags. */
@@ -290,7 +290,7 @@ Deno.test("on a terminal one line says which cell runs, with a bar", async () =>
   await using desk = await Desk.make();
   const path = await write(desk, "nb.ipynb", [code("# one\n1"), code("# two\n2")]);
   const { code: exit, output } = await programOnTerminal(
-    ["run", `--cache-dir=${sharedCache}`, ...PYTHON, path],
+    ["run", ...cacheOptions(), ...PYTHON, path],
     [{ expect: "0% Cell 1 of 2: # one" }, { expect: "50% Cell 2 of 2: # two" }, {
       expect: "2 cells run in",
     }],

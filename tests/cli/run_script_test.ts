@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { join } from "@std/path";
 import { hostPythons, stackPaths } from "../stack/stack.ts";
-import { Desk, sharedCache } from "./program.ts";
+import { cacheOptions, Desk } from "./program.ts";
 import {
   assertNothingLeft,
   programCommand,
@@ -229,7 +229,7 @@ Deno.test("standard input reaches the code: as a stream, by input(), in a child 
 
 Deno.test("standard input that the code does not read is left to others", async () => {
   await using desk = await Desk.make();
-  const words = [stackPaths.deno, ...await programCommand(), "run", `--cache-dir=${sharedCache}`];
+  const words = [stackPaths.deno, ...await programCommand(), "run", ...cacheOptions()];
   const child = new Deno.Command("sh", {
     args: ["-c", '"$@"; cat', "sh", ...words, ...PYTHON, "-c", "print('ran')"],
     cwd: desk.directory,

@@ -4,7 +4,7 @@ import { join } from "@std/path";
 import { filesBelow } from "../../scripts/leftovers.ts";
 import { startCommand } from "../e2e/worker_process.ts";
 import { managerPath, stackPaths } from "../stack/stack.ts";
-import { type Desk, type Ended, sharedCache } from "./program.ts";
+import { cacheOptions, type Desk, type Ended, sharedCache } from "./program.ts";
 
 /** How a run is started. */
 export interface RunOptions {
@@ -44,7 +44,7 @@ export async function spawnRun(
   { stdin, env, cache = sharedCache }: RunOptions = {},
 ): Promise<Deno.ChildProcess> {
   return new Deno.Command(stackPaths.deno, {
-    args: [...await programCommand(), "run", `--cache-dir=${cache}`, ...args],
+    args: [...await programCommand(), "run", ...cacheOptions(cache), ...args],
     cwd: desk.directory,
     env: runVariables(desk, env),
     stdin: stdin === undefined ? "null" : "piped",

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { stackPaths } from "../stack/stack.ts";
 import { onTerminal, programOnTerminal } from "./on_terminal.ts";
-import { Desk, sharedCache } from "./program.ts";
+import { cacheOptions, Desk } from "./program.ts";
 import {
   assertNothingLeft,
   programCommand,
@@ -23,7 +23,7 @@ except EOFError:
     print("no more")
 `;
   const { code: exit, output } = await programOnTerminal(
-    ["run", `--cache-dir=${sharedCache}`, ...PYTHON, "-c", code],
+    ["run", ...cacheOptions(), ...PYTHON, "-c", code],
     [
       { expect: "name? " },
       { type: "Ada\n" },
@@ -42,7 +42,7 @@ except EOFError:
 
 Deno.test("Ctrl-C at a question ends the code, and the terminal shows again what is typed", async () => {
   await using desk = await Desk.make();
-  const words = [stackPaths.deno, ...await programCommand(), "run", `--cache-dir=${sharedCache}`];
+  const words = [stackPaths.deno, ...await programCommand(), "run", ...cacheOptions()];
   for (const question of ["input('ask? ')", "__import__('getpass').getpass('ask? ')"]) {
     const script = 'trap : INT; "$@"; echo "code $?"; stty -a';
     const { output } = await onTerminal(
@@ -61,7 +61,7 @@ Deno.test("code is told of the terminal it prints to", async () => {
   await using desk = await Desk.make();
   const code =
     "import os, shutil; print(os.environ.get('FORCE_COLOR'), shutil.get_terminal_size().columns > 0)";
-  const args = ["run", `--cache-dir=${sharedCache}`, ...PYTHON, "-c", code];
+  const args = ["run", ...cacheOptions(), ...PYTHON, "-c", code];
   const variables = { ...runVariables(desk), NO_COLOR: "" };
   const shown = await programOnTerminal(args, [{ expect: "1 True" }], variables);
   assertEquals(shown.code, 0, shown.output);

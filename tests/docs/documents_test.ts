@@ -178,7 +178,7 @@ async function surroundings(
     user,
     managers,
     cacheDir: sharedCache,
-    args: ["--client-id=docs-client"],
+    args: ["--client-id=docs-client", "--max-environments=100"],
   });
   return {
     worker,

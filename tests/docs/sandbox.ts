@@ -134,6 +134,8 @@ export class Sandbox implements AsyncDisposable {
       no_proxy: "*",
       PYTHONUNBUFFERED: "1",
       HYPHA_CACHE_DIR: cacheDir,
+      // More than all documents ask for, or they would make each other's room.
+      HYPHA_MAX_ENVIRONMENTS: "100",
       HYPHA_SERVER_URL: server.url,
       HYPHA_WORKSPACE: server.workspaceOf(user),
       HYPHA_TOKEN: token,

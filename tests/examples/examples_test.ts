@@ -3,7 +3,7 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import { join } from "@std/path";
 import { parse as parseYaml } from "@std/yaml";
 import { filesBelow } from "../../scripts/leftovers.ts";
-import { Desk, type Ended, program } from "../cli/program.ts";
+import { cacheOptions, Desk, type Ended, program } from "../cli/program.ts";
 import { checkManifest } from "../docs/manifest_fields.ts";
 import { manifestFields } from "../docs/kinds.ts";
 import { managersWithChannels, sharedCache } from "../docs/sandbox.ts";
@@ -17,7 +17,7 @@ for await (const entry of Deno.readDir(folder)) if (entry.isDirectory) apps.push
 /** Runs an example as its README says; conda-forge is the channel of the test stack. */
 async function runExample(desk: Desk, app: string): Promise<Ended> {
   const managers = await managersWithChannels(join(desk.directory, "managers"));
-  const options = [`--cache-dir=${sharedCache}`, `--output-dir=${desk.output}`];
+  const options = [...cacheOptions(sharedCache), `--output-dir=${desk.output}`];
   return await program(
     ["run", join(folder, app), ...options],
     { TMPDIR: desk.temporary },
@@ -161,7 +161,7 @@ Deno.test("notebook: it brings its own packages, takes parameters, and is saved 
       "--parameters=noise=0.01",
       `--output=${saved}`,
       `--report=${report}`,
-      `--cache-dir=${sharedCache}`,
+      ...cacheOptions(sharedCache),
     ],
     { TMPDIR: desk.temporary },
     managers,
@@ -187,7 +187,11 @@ Deno.test("notebook: it is kept without outputs", async () => {
 Deno.test("through a server: the model is started by its first call, files come back when the session ends", async (t) => {
   await using desk = await Desk.make();
   const managers = await managersWithChannels(join(desk.directory, "managers"));
-  await using stage = await Stage.start({ managers, cacheDir: sharedCache });
+  await using stage = await Stage.start({
+    managers,
+    cacheDir: sharedCache,
+    args: ["--max-environments=100"],
+  });
   /** Runs one of the examples' own programs against the server. */
   const python = async (...args: string[]) => {
     const { code, stdout, stderr } = await new Deno.Command(stackPaths.hyphaPython, {
