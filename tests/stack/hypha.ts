@@ -212,6 +212,7 @@ export class HyphaServer implements AsyncDisposable {
         HYPHA_DISABLE_INPROCESS_BROWSER_WORKER: "1",
         HYPHA_ORPHAN_REAP_INTERVAL: "-1",
         ACTIVITY_CHECK_INTERVAL: "0.3",
+        PYTHONPATH: join(stackPaths.stack, "hypha_site"),
       }),
       cwd: this.#dir,
       log: join(this.#dir, "hypha.log"),
