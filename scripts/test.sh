@@ -38,7 +38,20 @@ export NO_COLOR=1
 "$DENO" task --quiet check </dev/null || fail "deno task check"
 
 LOGS=$(mktemp -d "${TMPDIR:-/tmp}/test-XXXXXX")
-trap 'rm -rf "$LOGS"' EXIT
+WARM=
+trap 'kill $WARM 2>/dev/null; rm -rf "$LOGS"' EXIT
+
+# warm NAME MODULE: a process whose forks are the servers and clients of the tests (tests/stack/warm.py). Tests work
+# without it, and take longer.
+warm() {
+  "$TOOLS/$1/bin/python" "$ROOT/tests/stack/warm.py" "$LOGS/$1.sock" "$2" </dev/null >/dev/null 2>&1 &
+  WARM="$WARM $!"
+  for _ in $(seq 600); do
+    [ -S "$LOGS/$1.sock" ] && return
+    sleep 0.1
+  done
+  fail "tests/stack/warm.py $2: not ready after a minute"
+}
 
 # run NAME ARGUMENT...: tests in a process of their own, with the name in front of each line; the log is kept.
 run() {
@@ -74,6 +87,10 @@ count() {
     fail "deno test ($1): ended with exit code ${_status:-unknown}"
   fi
 }
+
+warm hypha hypha.server
+warm moto moto.server
+export HYPHA_TEST_WARM=$LOGS
 
 if [ $# -gt 0 ]; then
   run tests "$@"

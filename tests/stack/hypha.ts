@@ -7,6 +7,7 @@
  */
 import { join } from "@std/path";
 import { requireStack, stackPaths } from "./stack.ts";
+import { type WarmKind, WarmProgram } from "./warm.ts";
 
 /** What {@linkcode startHypha} may be told. */
 export interface HyphaOptions {
@@ -60,6 +61,8 @@ export class HyphaServer implements AsyncDisposable {
   #port = 0;
   #secret: string = crypto.randomUUID();
   #process: Deno.ChildProcess | undefined;
+  /** The servers, where they start as forks. */
+  readonly #forks: WarmProgram[] = [];
 
   /** Use {@linkcode startHypha}. */
   constructor(dir: string, ownsDir: boolean, options: HyphaOptions) {
@@ -147,9 +150,43 @@ export class HyphaServer implements AsyncDisposable {
 
   /** Resolves when the server is ready, or with the reason when it is not going to be. */
   async #launch(s3Port: number): Promise<string | undefined> {
-    const commands = [this.#s3(s3Port), this.#hypha(s3Port)];
+    const [s3, hypha] = [this.#s3(s3Port), this.#hypha(s3Port)];
     // A tail from an earlier start would explain the wrong failure.
-    for (const { log } of commands) await Deno.remove(log).catch(() => {});
+    for (const { log } of [s3, hypha]) await Deno.remove(log).catch(() => {});
+    const over = new AbortController();
+    if (!await this.#fork("moto", s3, over)) this.#supervise([s3, hypha], over);
+    else {
+      // Ready so soon that it would not find the other.
+      const found = await this.#ready(`http://127.0.0.1:${s3Port}/`, over.signal);
+      if (found !== undefined) return found;
+      await this.#fork("hypha", hypha, over);
+    }
+    return await this.#ready(`${this.url}/health/readiness`, over.signal);
+  }
+
+  /** Resolves when an address answers, or with the reason when it does not. */
+  async #ready(url: string, over: AbortSignal): Promise<string | undefined> {
+    const deadline = Date.now() + this.#timeout;
+    while (Date.now() < deadline) {
+      if (over.aborted) return `it ended early; its log says\n${await this.logTail()}`;
+      if (await answers(url)) return undefined;
+      await new Promise((resolve) => setTimeout(resolve, READY_POLL_MS));
+    }
+    return `not ready after ${this.#timeout / 1000} s; its log says\n${await this.logTail()}`;
+  }
+
+  /** Starts a server as a fork; false where nothing can be forked. */
+  async #fork(kind: WarmKind, command: ServerCommand, over: AbortController): Promise<boolean> {
+    const { argv: [, , module, ...args], env, cwd, log } = command;
+    const output = { stdout: log, stderr: log };
+    const program = await WarmProgram.start(kind, { module: module!, args, env, cwd, ...output });
+    if (program === undefined) return false;
+    this.#forks.push(program);
+    program.ended.catch(() => {}).then(() => over.abort());
+    return true;
+  }
+
+  #supervise(commands: ServerCommand[], over: AbortController): void {
     const child = new Deno.Command(stackPaths.rattlerPython, {
       args: [join(stackPaths.stack, "supervisor.py"), JSON.stringify(commands)],
       stdin: "piped",
@@ -157,20 +194,13 @@ export class HyphaServer implements AsyncDisposable {
       stderr: "inherit",
     }).spawn();
     this.#process = child;
-    let exited = false;
-    child.status.then(() => exited = true);
-    const deadline = Date.now() + this.#timeout;
-    while (Date.now() < deadline) {
-      if (exited) return `it ended early; its log says\n${await this.logTail()}`;
-      if (await answers(`${this.url}/health/readiness`)) return undefined;
-      await new Promise((resolve) => setTimeout(resolve, READY_POLL_MS));
-    }
-    return `not ready after ${this.#timeout / 1000} s; its log says\n${await this.logTail()}`;
+    child.status.then(() => over.abort());
   }
 
   async #kill(): Promise<void> {
     const child = this.#process;
     this.#process = undefined;
+    await Promise.all(this.#forks.splice(0).map((program) => program.stop()));
     if (!child) return;
     await child.stdin.close().catch(() => {});
     await child.status;

@@ -1,5 +1,7 @@
 /** Runs Python text in the environment that has Hypha's Python client. */
+import { join } from "@std/path";
 import { requireStack, stackPaths } from "./stack.ts";
+import { WarmProgram } from "./warm.ts";
 
 /** What {@linkcode runPythonClient} may be told. */
 export interface PythonClientOptions {
@@ -23,16 +25,50 @@ export interface PythonClientResult {
   stderr: string;
 }
 
+const VARIABLES = { no_proxy: "*", PYTHONUNBUFFERED: "1" };
+
+/** Runs `script` where programs start as forks, if they do. */
+async function runWarm(
+  script: string,
+  { env = {}, stdin = "", cwd, signal }: PythonClientOptions,
+): Promise<PythonClientResult | undefined> {
+  signal?.throwIfAborted();
+  const directory = await Deno.makeTempDir({ prefix: "client-" });
+  try {
+    const [out, err] = [join(directory, "stdout"), join(directory, "stderr")];
+    const program = await WarmProgram.start("hypha", {
+      code: script,
+      env: { ...Deno.env.toObject(), ...VARIABLES, ...env },
+      cwd: cwd ?? Deno.cwd(),
+      stdin,
+      stdout: out,
+      stderr: err,
+    });
+    if (program === undefined) return undefined;
+    const stop = () => void program.stop();
+    signal?.addEventListener("abort", stop);
+    const code = await program.ended;
+    signal?.removeEventListener("abort", stop);
+    const text = async (path: string) => new TextDecoder().decode(await Deno.readFile(path));
+    // As shells and Deno.Command tell of signals.
+    return { code: code < 0 ? 128 - code : code, stdout: await text(out), stderr: await text(err) };
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+}
+
 /** Runs `script` to its end; a non-zero exit code is a result, not an exception. */
 export async function runPythonClient(
   script: string,
   options: PythonClientOptions = {},
 ): Promise<PythonClientResult> {
   requireStack();
+  const warm = await runWarm(script, options);
+  if (warm !== undefined) return warm;
   const { env = {}, stdin = "", ...rest } = options;
   const child = new Deno.Command(stackPaths.hyphaPython, {
     args: ["-c", script],
-    env: { no_proxy: "*", PYTHONUNBUFFERED: "1", ...env },
+    env: { ...VARIABLES, ...env },
     stdin: "piped",
     stdout: "piped",
     stderr: "piped",
