@@ -5,6 +5,7 @@
  */
 import { dirname, fromFileUrl, join } from "@std/path";
 import { parse } from "@std/yaml";
+import { format } from "../../scripts/markdown.ts";
 
 const chart = join(dirname(fromFileUrl(import.meta.url)), "hypha-conda-worker");
 const START = "<!-- values: written by deploy/helm/readme.ts -->";
@@ -53,23 +54,7 @@ export async function chartReadme(): Promise<string> {
   const readme = await Deno.readTextFile(join(chart, "README.md"));
   const [from, to] = [readme.indexOf(START), readme.indexOf(END)];
   if (from < 0 || to < from) throw new Error("Cannot find the marks of the table");
-  return await format(`${readme.slice(0, from)}${START}\n\n${table}\n\n${readme.slice(to)}`);
-}
-
-/** Formats as `deno fmt` does, so that its check holds. */
-async function format(markdown: string): Promise<string> {
-  const child = new Deno.Command(Deno.execPath(), {
-    args: ["fmt", "--quiet", "--ext", "md", "-"],
-    cwd: chart,
-    stdin: "piped",
-    stdout: "piped",
-  }).spawn();
-  const writer = child.stdin.getWriter();
-  await writer.write(new TextEncoder().encode(markdown));
-  await writer.close();
-  const { success, stdout } = await child.output();
-  if (!success) throw new Error("Cannot format the README");
-  return new TextDecoder().decode(stdout);
+  return await format(`${readme.slice(0, from)}${START}\n\n${table}\n\n${readme.slice(to)}`, chart);
 }
 
 if (import.meta.main) {

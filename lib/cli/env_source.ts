@@ -6,7 +6,7 @@ import { createFolderSource } from "../staging/folder.ts";
 import { compileManifest, type Manifest } from "../worker/compile.ts";
 import { completeRequest, readManifest } from "../worker/start_request.ts";
 import { usage } from "./option.ts";
-import { readApp } from "./run.ts";
+import { readApp } from "./run_app.ts";
 
 /** Options of {@linkcode readSource}. */
 export interface SourceOptions {

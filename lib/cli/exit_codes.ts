@@ -53,6 +53,18 @@ export const EXIT_CODES: readonly ExitCode[] = [
   { code: "other", meaning: "run: the exit code of the script" },
 ];
 
+/** Exit status of Python's `exit(value)`, whose value is given as text: a number, nothing, or a message, which is written. */
+export function exitStatus(
+  value: string,
+  context: { write(stream: "stderr", text: string): void },
+): number {
+  if (value === "" || value === "None" || value === "False") return EXIT.ok;
+  if (value === "True") return EXIT.failure;
+  if (/^-?\d+$/.test(value)) return Number(BigInt.asUintN(8, BigInt(value)));
+  context.write("stderr", value + "\n");
+  return EXIT.failure;
+}
+
 /** Standard output or standard error is a pipe that nobody reads any more. There is nobody to tell. */
 export class OutputClosed extends Error {
   override readonly name = "OutputClosed";

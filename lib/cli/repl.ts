@@ -16,6 +16,7 @@ import { messageOf } from "../errors.ts";
 import { PROGRAM, VERSION } from "../version.ts";
 import type { SessionResult } from "../worker/execution.ts";
 import type { CommandContext } from "./command.ts";
+import { exitStatus } from "./exit_codes.ts";
 import { CellOutput, complete, isComplete, type ReplSession } from "./repl_cells.ts";
 import { History, historyFile } from "./repl_history.ts";
 import { Keyboard, type TerminalSource } from "./repl_keyboard.ts";
@@ -239,15 +240,6 @@ class Repl {
       keyboard.intercept = intercept;
     }
   }
-}
-
-/** Exit status of `exit(...)`: a number, nothing, or a message. */
-function exitStatus(value: string, context: CommandContext): number {
-  if (value === "" || value === "None" || value === "False") return 0;
-  if (value === "True") return 1;
-  if (/^-?\d+$/.test(value)) return Number(BigInt.asUintN(8, BigInt(value)));
-  context.write("stderr", value + "\n");
-  return 1;
 }
 
 function terminalSize(): Size {

@@ -31,8 +31,6 @@ import { type LocalRequest, withSession } from "./run_session.ts";
 import { readScript, readStandardInput } from "./run_source.ts";
 import { ProgressLine } from "./terminal.ts";
 
-export { type LocalApp, readApp } from "./run_app.ts";
-
 /** What all kinds of runs have in common. */
 interface Run {
   readonly options: ParsedOptions;
@@ -131,15 +129,30 @@ async function runApp(call: Run, path: string, script: string | undefined): Prom
   });
 }
 
-/** Code without a manifest: it works where its user works, with its own folder first among those of modules. */
+/** Where code without a manifest works: where its user does, with its own folder first among those of modules. */
+async function workplace(call: Run, path: string | undefined) {
+  const cwd = Deno.cwd();
+  // Python looks for modules beside the file itself, also when it was called by a link.
+  const folder = path === undefined ? cwd : dirname(await Deno.realPath(path));
+  return {
+    name: path === undefined ? "run" : basename(path),
+    folder,
+    python: {
+      cwd,
+      path: path === undefined ? "" : folder,
+      file: path ?? null,
+      home: homeOf(call),
+    },
+  };
+}
+
+/** Code without a manifest. */
 async function runCode(
   call: Run,
   target: Extract<Target, { kind: "code" | "stdin" | "script" }>,
 ): Promise<number> {
-  const cwd = Deno.cwd();
   const path = target.kind === "script" ? target.path : undefined;
-  // Python looks for modules beside the file itself, also when it was called by a link.
-  const folder = path === undefined ? cwd : dirname(await Deno.realPath(path));
+  const { python, ...place } = await workplace(call, path);
   const [name, code] = target.kind === "code"
     ? ["-c", target.code]
     : target.kind === "stdin"
@@ -148,23 +161,14 @@ async function runCode(
   const filename = path ?? (target.kind === "code" ? "<string>" : "<stdin>");
   const stem = path === undefined ? "output" : basename(path).replace(/\.pyw?$/, "");
   const metadata = readCodeMetadata(code, path === undefined ? filename : name);
-  const where = {
-    name: path === undefined ? "run" : basename(path),
-    folder,
-    argv: [name, ...call.passed],
-  };
+  const where = { ...place, argv: [name, ...call.passed] };
   const request = await codeRequest(call, metadata, where, terminalVariables(call.context));
   return await start(call, request, () =>
     Promise.resolve({
       code,
       filename,
       stem,
-      python: {
-        cwd,
-        path: path === undefined ? "" : folder,
-        file: path ?? null,
-        home: homeOf(call),
-      },
+      python,
       input: target.kind !== "stdin",
       timeout: call.timeout,
       save: [],
@@ -195,7 +199,6 @@ async function runPrompt(call: Run, target: Target | undefined): Promise<number>
   if (target !== undefined && target.kind !== "script" && target.kind !== "code") {
     throw usage("--repl takes a script or -c with code, or nothing");
   }
-  const cwd = Deno.cwd();
   const path = target?.kind === "script" ? target.path : undefined;
   const code = target?.kind === "script"
     ? await readScript(target.path, target.name)
@@ -203,10 +206,9 @@ async function runPrompt(call: Run, target: Target | undefined): Promise<number>
     ? target.code
     : undefined;
   const filename = path ?? "<string>";
-  const folder = path === undefined ? cwd : dirname(await Deno.realPath(path));
+  const { python, ...place } = await workplace(call, path);
   const request = await codeRequest(call, readCodeMetadata(code ?? "", filename), {
-    name: path === undefined ? "run" : basename(path),
-    folder,
+    ...place,
     argv: [kind === "script" ? target!.name : kind === "code" ? "-c" : "", ...call.passed],
   });
   const { context, outputDir } = call;
@@ -214,17 +216,11 @@ async function runPrompt(call: Run, target: Target | undefined): Promise<number>
     const { repl } = await import("./repl.ts");
     return await withSession(
       request,
-      assembleOptions(call, folder),
+      assembleOptions(call, place.folder),
       { context, signal },
       async (session) => {
-        const python = {
-          cwd,
-          path: path === undefined ? "" : folder,
-          file: path ?? null,
-          home: homeOf(call),
-          stdin: null,
-        };
-        await session.execute({ code: startCode(python), silent: true, signal });
+        const prepare = startCode({ ...python, stdin: null });
+        await session.execute({ code: prepare, silent: true, signal });
         const first = code === undefined ? undefined : { code, filename };
         return await repl(session, { context, outputDir, signal, first });
       },

@@ -1,6 +1,5 @@
 /** Running a script in a session: its input, its output as it comes, its exit code. */
 import { join } from "@std/path";
-import type { ExecuteOptions } from "../interpreter/options.ts";
 import type { ExecutionError, LiveOutput, Output } from "../interpreter/outputs.ts";
 import { codeCell, newNotebook, type Notebook } from "../notebook/document.ts";
 import { errorOutput, outputOf } from "../notebook/execute.ts";
@@ -10,6 +9,7 @@ import { uploadFiles, type UploadSource } from "../staging/upload.ts";
 import type { ExecuteRequest, SessionResult } from "../worker/execution.ts";
 import type { Session } from "../worker/session.ts";
 import type { CommandContext } from "./command.ts";
+import { exitStatus } from "./exit_codes.ts";
 import { ImageSaver } from "./run_images.ts";
 import { InputSocket, TerminalInput } from "./run_input.ts";
 import { type PythonSettings, startCode } from "./run_python.ts";
@@ -82,8 +82,7 @@ export async function runScript(
     silent: true,
     signal,
   });
-  // The session passes on what its interpreter knows.
-  const request: ExecuteRequest & Pick<ExecuteOptions, "outputLimit"> = {
+  const request: ExecuteRequest = {
     code: script.code,
     filename: script.filename,
     timeout: script.timeout,
@@ -137,15 +136,6 @@ function writeTraceback({ traceback }: ExecutionError, context: CommandContext):
 
 function isError(output: Output): boolean {
   return output.type === "display_data" && Object.hasOwn(output.data, ERROR);
-}
-
-/** Exit status of `sys.exit(...)`: a number, nothing, or a message. */
-function exitStatus(value: string, context: CommandContext): number {
-  if (value === "" || value === "None" || value === "False") return 0;
-  if (value === "True") return 1;
-  if (/^-?\d+$/.test(value)) return Number(BigInt.asUintN(8, BigInt(value)));
-  context.write("stderr", value + "\n");
-  return 1;
 }
 
 /** Copies what the manifest wants to keep, also after a failure, and says what became of it. */

@@ -3,7 +3,7 @@ import { resolve } from "@std/path";
 import type { ExistingEnvironment } from "../environments/existing.ts";
 import { EVERYTHING_LOCAL } from "../environments/policy.ts";
 import { type EnvironmentSpec, parseSpec } from "../environments/spec.ts";
-import type { AppFiles, ReadFile } from "../environments/spec_files.ts";
+import { type AppFiles, DESCRIPTIONS, type ReadFile } from "../environments/spec_files.ts";
 import { messageOf } from "../errors.ts";
 import type { Manifest } from "../worker/compile.ts";
 import { DEVICE_VARIABLES } from "../worker/session_variables.ts";
@@ -24,18 +24,7 @@ export interface EnvironmentChoice {
 }
 
 /** Fields of a manifest that say something of its environment. */
-const FIELDS = [
-  "dependencies",
-  "dependency",
-  "channels",
-  "channel_priority",
-  "conda",
-  "environment",
-  "environment_yml",
-  "environment_file",
-  "lock",
-  "explicit",
-];
+const FIELDS = ["dependencies", "dependency", "channels", "channel_priority", ...DESCRIPTIONS];
 
 /** Reads what the options say of the environment. Throws `usage` that names the option. */
 export function readChoice({ values, lists }: ParsedOptions): EnvironmentChoice {

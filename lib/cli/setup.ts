@@ -2,6 +2,7 @@
 import { dirname, join } from "@std/path";
 import { messageOf, WorkerError } from "../errors.ts";
 import { redact } from "../log.ts";
+import { sha256Of } from "../sha256.ts";
 import { PROGRAM } from "../version.ts";
 import { type CommandContext, interruptible } from "./command.ts";
 import { EXIT } from "./exit_codes.ts";
@@ -14,7 +15,7 @@ import {
   RELEASES_URL,
 } from "./micromamba_release.ts";
 import { type ParsedOptions, readOptions, usage } from "./option.ts";
-import { fetchProgram, fetchSha256, isSha256, sha256Of } from "./setup_download.ts";
+import { fetchProgram, fetchSha256, isSha256 } from "./setup_download.ts";
 import { SETUP_OPTIONS } from "./setup_options.ts";
 import {
   defaultPrefix,

@@ -22,17 +22,6 @@ export function isSha256(text: string): boolean {
   return HASH.test(text);
 }
 
-/** SHA-256 of a file, in small letters. */
-export async function sha256Of(path: string): Promise<string> {
-  const hash = createHash("sha256");
-  using file = await Deno.open(path);
-  const buffer = new Uint8Array(256 * 1024);
-  for (let read = await file.read(buffer); read !== null; read = await file.read(buffer)) {
-    hash.update(buffer.subarray(0, read));
-  }
-  return hash.digest("hex");
-}
-
 function failed(what: string, reason: string, suggestion?: string): WorkerError {
   return new WorkerError(
     "setup_failed",

@@ -21,7 +21,7 @@ const MAX_PATH = 512;
 export type ReadFile = (path: string) => Promise<string>;
 
 /** Fields of a manifest that describe an environment otherwise than by its dependencies. */
-const DESCRIPTIONS = [
+export const DESCRIPTIONS: readonly string[] = [
   "conda",
   "environment",
   "environment_yml",

@@ -1,6 +1,6 @@
 /** Checking the archives of a lock file where the manager cannot. */
-import { createHash } from "node:crypto";
 import { join } from "@std/path";
+import { sha256Of } from "../sha256.ts";
 import { checksumError } from "./errors.ts";
 
 /** The parts of a line of a lock file. */
@@ -24,16 +24,6 @@ export function lockFileText(lines: readonly string[], withSha256: boolean): str
     return sha256 === undefined || withSha256 ? line : url;
   });
   return ["@EXPLICIT", ...shown].join("\n") + "\n";
-}
-
-async function sha256Of(path: string): Promise<string> {
-  const hash = createHash("sha256");
-  using file = await Deno.open(path);
-  const buffer = new Uint8Array(256 * 1024);
-  for (let read = await file.read(buffer); read !== null; read = await file.read(buffer)) {
-    hash.update(buffer.subarray(0, read));
-  }
-  return hash.digest("hex");
 }
 
 /**

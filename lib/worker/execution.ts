@@ -15,6 +15,8 @@ export interface ExecuteRequest {
   onInput?: ((prompt: string, password: boolean) => Promise<string>) | undefined;
   silent?: boolean;
   storeHistory?: boolean;
+  /** Characters of output that are kept and passed on. @default the interpreter's own limit */
+  outputLimit?: number;
   /** Environment variables for this execution only. */
   env?: Readonly<Record<string, string | null>>;
   /** Name under which it can be cancelled. @default a random one */

@@ -10,8 +10,11 @@ import os
 import sys
 
 
-def _split() -> int:
-    """Forks the fork server off its keeper. Returns in the fork server only, with the keeper's process id.
+def _split():
+    # type: () -> tuple[int, int]
+    """Forks the fork server off its keeper. Returns in the fork server only.
+
+    Returns the keeper's process id, and a descriptor that ends when the keeper is ready or gone.
 
     At once, before anything is imported: both import at the same time, and none imports what only the other needs.
     """
@@ -20,8 +23,7 @@ def _split() -> int:
     pid = os.fork()
     if pid == 0:
         os.close(tell)
-        _KEPT.append(ready)
-        return keeper
+        return keeper, ready
     os.close(ready)
     code = 1
     try:
@@ -32,9 +34,6 @@ def _split() -> int:
         os._exit(code)
 
 
-#: Ends when the keeper is ready, or gone.
-_KEPT = []  # type: list[int]
-
 if __name__ == "__main__":
     sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
     if sys.argv[1] == "--sweep":
@@ -42,11 +41,11 @@ if __name__ == "__main__":
 
         keeper.sweep(sys.argv[2])
     else:
-        _KEEPER = _split()
+        _KEEPER, _READY = _split()
         from hypha_kernel import fork_server
 
         del sys.path[0]
         # Before the keeper is, nothing may exist that it would have to end.
-        os.read(_KEPT[0], 1)
-        os.close(_KEPT[0])
+        os.read(_READY, 1)
+        os.close(_READY)
         fork_server.main(sys.argv[1], os.environ.pop("HYPHA_KERNEL_TOKEN", ""), _KEEPER)
