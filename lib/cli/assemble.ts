@@ -129,7 +129,9 @@ export async function assemble(options: AssembleOptions): Promise<Assembly> {
       return directory;
     };
     const runtimeDirectory = await makeRuntimeDirectory(cacheDir, options.environment, temporary);
-    const manager = await detectManager({ runtimeDirectory, log, ...options.manager });
+    const manager = stack.use(
+      await detectManager({ runtimeDirectory, log, launcher: true, ...options.manager }),
+    );
     const workingDir = options.workingDir ??
       await temporary(await makeSessionsDirectory(options.environment));
     if (options.workingDir !== undefined) stack.use(await occupyGiven(options.workingDir, log));

@@ -337,7 +337,9 @@ async function build(
     stack.defer(() => Deno.remove(path, { recursive: true }).catch(() => {}));
     return path;
   });
-  const manager = await detectManager({ runtimeDirectory, log, ...settings });
+  const manager = stack.use(
+    await detectManager({ runtimeDirectory, log, launcher: true, ...settings }),
+  );
   // What is too much is for the workers of this cache to say, and for `env prune`.
   const store = new EnvironmentStore({ directory, manager, limits: {}, log });
   stack.defer(() => store.close());

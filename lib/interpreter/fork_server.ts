@@ -1,5 +1,6 @@
 /**
- * The fork server of one environment: one `<manager> run`, from which every session is forked in milliseconds.
+ * The fork server of one environment: a program that the manager starts once, from which every session is forked in
+ * milliseconds.
  *
  * It also sends signals, because the worker may spawn nothing but the managers and may signal nobody
  * (architecture decision 1). When the worker dies the control socket ends, and the fork server kills every
@@ -8,7 +9,7 @@
 import { settledWithin } from "../delay.ts";
 import { messageOf, WorkerError } from "../errors.ts";
 import type { Logger } from "../log.ts";
-import type { Manager } from "../managers/manager.ts";
+import type { Manager, Program } from "../managers/manager.ts";
 import { FrameDecoder, FrameWriter, type Header } from "./frames.ts";
 import { close, type Connection, firstFrame, type Switchboard } from "./switchboard.ts";
 import { LineTail } from "./line_tail.ts";
@@ -95,7 +96,7 @@ export class ForkServer implements AsyncDisposable {
   readonly gone: AbortSignal;
   readonly #conn: Deno.Conn;
   readonly #writer: FrameWriter;
-  readonly #child: Deno.ChildProcess;
+  readonly #child: Program;
   readonly #log: Logger;
   readonly #tail: LineTail;
   readonly #gone: AbortController;
@@ -113,7 +114,7 @@ export class ForkServer implements AsyncDisposable {
     connection: Connection,
     decoder: FrameDecoder,
     ready: Header,
-    child: Deno.ChildProcess,
+    child: Program,
     tail: LineTail,
     sweep: () => Promise<void>,
     { log, answerTimeout }: ForkServerOptions,
@@ -144,7 +145,7 @@ export class ForkServer implements AsyncDisposable {
     expected.catch(() => {});
     // Everything below the fork server inherits it; the format is that of survivors.py.
     const mark = `${Deno.pid}-${crypto.randomUUID()}`;
-    const child = manager.run(prefix, ["python", "-I", program, switchboard.path], {
+    const child = await manager.run(prefix, ["python", "-I", program, switchboard.path], {
       env: { HYPHA_KERNEL_TOKEN: token, HYPHA_KERNEL_ID: mark },
       stdin: "null",
       stdout: "piped",
@@ -368,7 +369,7 @@ export class ForkServer implements AsyncDisposable {
  */
 async function sweep({ manager, prefix, program, log }: ForkServerOptions, mark: string) {
   try {
-    const child = manager.run(prefix, ["python", "-I", program, "--sweep", mark], {
+    const child = await manager.run(prefix, ["python", "-I", program, "--sweep", mark], {
       stdin: "null",
       stdout: "piped",
       stderr: "piped",
@@ -392,7 +393,7 @@ function goneError(cause?: unknown): WorkerError {
   );
 }
 
-function kill(child: Deno.ChildProcess, signal: Deno.Signal = "SIGKILL"): void {
+function kill(child: Program, signal: Deno.Signal = "SIGKILL"): void {
   try {
     child.kill(signal);
   } catch (error) {

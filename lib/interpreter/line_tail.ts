@@ -2,6 +2,7 @@
 import { settledWithin } from "../delay.ts";
 import type { Logger } from "../log.ts";
 import { readLines, Tail } from "../managers/lines.ts";
+import type { Program } from "../managers/manager.ts";
 
 const KEPT_LINES = 40;
 const MAX_LINE = 4000;
@@ -12,7 +13,7 @@ export class LineTail {
   readonly #done: Promise<unknown>;
 
   /** Reads both streams of a process to their end. */
-  constructor(child: Deno.ChildProcess, log: Logger) {
+  constructor(child: Program, log: Logger) {
     const keep = (line: string) => {
       const short = line.slice(0, MAX_LINE);
       log.debug("python", { line: short });

@@ -16,6 +16,7 @@ import type {
   ManagerFamily,
   ManagerKind,
   PipRequest,
+  Program,
   RunOptions,
   Spawn,
 } from "./manager.ts";
@@ -29,8 +30,12 @@ import {
   withoutLoaderVariables,
 } from "./environment_variables.ts";
 import { messageOf } from "../errors.ts";
+import type { Logger } from "../log.ts";
+import { isPlain } from "./activation.ts";
 import { createError, pipError, redactOutput, startError } from "./errors.ts";
 import { CreateProgress } from "./create_progress.ts";
+import type { Launcher, LauncherOptions } from "./launcher.ts";
+import { Launching } from "./launching.ts";
 import { pipProgress, type ProgressStep } from "./progress.ts";
 import { ProgressThrottle } from "./progress_throttle.ts";
 import { supervise } from "./supervise.ts";
@@ -52,6 +57,9 @@ export interface ManagerSettings {
   readonly withheld: readonly string[];
   /** After how many milliseconds without output and work a create or pip is killed. */
   readonly stallMs: number;
+  /** Whether a launcher is kept where the manager takes long to start a program. */
+  readonly launcher: boolean;
+  readonly log: Logger;
 }
 
 /** What is known of a manager that was found. */
@@ -77,6 +85,7 @@ export abstract class CommandManager implements Manager {
   readonly #path: string;
   readonly #settings: ManagerSettings;
   readonly #variables: Record<string, string>;
+  readonly #launching: Launching | undefined;
 
   constructor(found: FoundManager) {
     const { settings } = found;
@@ -87,6 +96,17 @@ export abstract class CommandManager implements Manager {
     this.version = found.version;
     this.usesConfiguration = settings.useConfiguration;
     this.#variables = managerVariables(settings.env, join(settings.runtimeDirectory, "home"));
+    if (settings.launcher && this.startsSlowly) {
+      this.#launching = new Launching({
+        prepare: () => this.#launcherOptions(),
+        log: settings.log,
+      });
+    }
+  }
+
+  /** Whether it takes so long to start a program that a launcher pays. */
+  protected get startsSlowly(): boolean {
+    return false;
   }
 
   /** Arguments that create an environment, without the program. */
@@ -198,28 +218,64 @@ export abstract class CommandManager implements Manager {
     return this.#supervise({ prefix, argv, ...options });
   }
 
-  run(prefix: string, argv: readonly string[], options: RunOptions): Deno.ChildProcess {
+  async run(prefix: string, argv: readonly string[], options: RunOptions): Promise<Program> {
     if (argv.some((argument) => argument.includes("\n"))) {
       throw new TypeError("Cannot run the program: an argument has a newline");
+    }
+    const { stdin, stdout, stderr, cwd } = options;
+    const env = withoutLoaderVariables({
+      ...this.#variables,
+      ...this.#rootPrefix(),
+      ...options.env,
+    });
+    if (stdin === "null" && stdout === "piped" && stderr === "piped") {
+      const launcher = await this.#launcher(prefix);
+      if (launcher?.gone.aborted === false) {
+        return launcher.launch(prefix, argv, { env, stdin, ...(cwd === undefined ? {} : { cwd }) });
+      }
     }
     const command: Deno.CommandOptions = {
       args: [...this.runArguments(prefix), ...argv],
       clearEnv: true,
-      env: withoutLoaderVariables({
-        ...this.#variables,
-        ...this.#rootPrefix(),
-        ...options.env,
-      }),
-      stdin: options.stdin,
-      stdout: options.stdout,
-      stderr: options.stderr,
-      ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+      env,
+      stdin,
+      stdout,
+      stderr,
+      ...(cwd === undefined ? {} : { cwd }),
     };
     try {
       return this.#settings.spawn(this.command, command);
     } catch (error) {
       throw startError(this.kind, messageOf(error));
     }
+  }
+
+  prepare(): void {
+    this.#launching?.get();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#launching?.[Symbol.asyncDispose]();
+  }
+
+  /** What starts programs of an environment instead of the manager, where something does. */
+  async #launcher(prefix: string, signal?: AbortSignal): Promise<Launcher | undefined> {
+    if (this.#launching === undefined || !await isPlain(prefix)) return undefined;
+    return await this.#launching.get(signal);
+  }
+
+  async #launcherOptions(): Promise<Omit<LauncherOptions, "signal">> {
+    const { spawn, runtimeDirectory } = this.#settings;
+    await ensureDir(join(runtimeDirectory, "home"));
+    const prefix = await this.#stub();
+    return {
+      spawn,
+      command: this.command,
+      wrapper: this.runArguments(prefix),
+      prefix,
+      env: { ...this.#variables, ...this.#rootPrefix() },
+      runtimeDirectory,
+    };
   }
 
   async #supervise(call: {
@@ -234,10 +290,7 @@ export abstract class CommandManager implements Manager {
   }): Promise<Execution> {
     const { spawn, runtimeDirectory } = this.#settings;
     await ensureDir(join(runtimeDirectory, "home"));
-    return await supervise({
-      spawn,
-      command: this.command,
-      wrapper: this.runArguments(call.prefix),
+    const supervised = {
       argv: call.argv,
       next: call.next,
       env: { ...this.#variables, ...this.#rootPrefix(), ...call.env },
@@ -246,6 +299,21 @@ export abstract class CommandManager implements Manager {
       onLine: call.onLine,
       signal: call.signal,
       ...(call.stallMs === undefined ? {} : { stallMs: call.stallMs }),
+    };
+    const launcher = await this.#launcher(call.prefix, call.signal);
+    if (launcher !== undefined) {
+      const execution = await supervise({
+        ...supervised,
+        ...launcher.supervisor(call.prefix),
+      });
+      // One that was not started has lost its launcher before, and changed nothing.
+      if (execution.started !== false || execution.cancelled) return execution;
+    }
+    return await supervise({
+      ...supervised,
+      spawn,
+      command: this.command,
+      wrapper: this.runArguments(call.prefix),
     });
   }
 

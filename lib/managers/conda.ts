@@ -56,6 +56,11 @@ export class CondaManager extends CommandManager {
     return ["run", "--no-capture-output", "-p", prefix, "exec"];
   }
 
+  /** Over a second, and several on a busy machine; mamba 1 leaves it to conda. */
+  protected override get startsSlowly(): boolean {
+    return true;
+  }
+
   protected override advance(state: ProgressStep["state"], line: string): ProgressStep {
     return advanceConda(state, line);
   }

@@ -48,6 +48,11 @@ export interface DetectOptions {
    * @default STALL_MS
    */
   readonly stallMs?: number;
+  /**
+   * Whether a process is kept that starts programs, where the manager takes long to do that (conda). Then the manager
+   * must be disposed of. @default false
+   */
+  readonly launcher?: boolean;
   /** Starts programs. @default `Deno.Command` */
   readonly spawn?: Spawn;
   /** Waits before another try. @default a timer */
@@ -165,6 +170,8 @@ function settingsOf(options: DetectOptions): ManagerSettings {
     useConfiguration: options.useConfiguration ?? false,
     withheld: options.withheld ?? [],
     stallMs: options.stallMs ?? STALL_MS,
+    launcher: options.launcher ?? false,
+    log: options.log,
   };
 }
 

@@ -19,6 +19,7 @@ import type {
   ManagerFamily,
   ManagerKind,
   PipRequest,
+  Program,
   RunOptions,
 } from "./manager.ts";
 import { type Pause, withRecovery } from "./recovery.ts";
@@ -114,17 +115,25 @@ export class FallbackManager implements Manager {
     });
   }
 
-  run(prefix: string, argv: readonly string[], options: RunOptions): Deno.ChildProcess {
+  async run(prefix: string, argv: readonly string[], options: RunOptions): Promise<Program> {
     const first = this.#serving();
     try {
-      return first.run(prefix, argv, options);
+      return await first.run(prefix, argv, options);
     } catch (error) {
       if (remedyOf(error) !== "other") throw error;
       this.#markBroken(first);
       const next = this.#serving();
       if (next === first) throw error;
-      return next.run(prefix, argv, options);
+      return await next.run(prefix, argv, options);
     }
+  }
+
+  prepare(): void {
+    this.#serving().prepare();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.#known.map((manager) => manager[Symbol.asyncDispose]()));
   }
 
   /** Works with the first manager that is not broken. Throws the error of the first when they all are. */

@@ -168,8 +168,17 @@ export interface Manager extends ManagerIdentity {
    * @throws TypeError when an argument has a newline, which conda cannot pass on
    * @throws WorkerError `manager_failed` when the manager cannot be started
    */
-  run(prefix: string, argv: readonly string[], options: RunOptions): Deno.ChildProcess;
+  run(prefix: string, argv: readonly string[], options: RunOptions): Promise<Program>;
+
+  /** Begins to start, in the background, what it keeps running to start programs faster, instead of at the first use. */
+  prepare(): void;
+
+  /** Ends what it keeps running to start programs faster. It can be used on, but more slowly. */
+  [Symbol.asyncDispose](): Promise<void>;
 }
+
+/** What there is of a program that was started, by the worker itself or by its launcher. */
+export type Program = Pick<Deno.ChildProcess, "stdin" | "stdout" | "stderr" | "status" | "kill">;
 
 /** Starts a program; injected so that tests can watch. */
 export type Spawn = (command: string, options: Deno.CommandOptions) => Deno.ChildProcess;

@@ -13,7 +13,8 @@ import script from "./supervise.sh" with { type: "text" };
 import { messageOf } from "../errors.ts";
 import { startError } from "./errors.ts";
 import { readLines, Tail } from "./lines.ts";
-import type { Execution, LineSink, Spawn } from "./manager.ts";
+import type { Execution, LineSink, Program } from "./manager.ts";
+import { installFile } from "./runtime_file.ts";
 import { withoutLoaderVariables } from "./environment_variables.ts";
 import { type Activity, Watchdog } from "./watchdog.ts";
 
@@ -41,8 +42,8 @@ const IN_TURN = [
 
 /** A program to be run to its end. */
 export interface SupervisedCall {
-  /** Starts programs. */
-  readonly spawn: Spawn;
+  /** Starts programs: those of the worker, or its launcher. */
+  readonly spawn: (command: string, options: Deno.CommandOptions) => Program;
   /** The program that is spawned. */
   readonly command: string;
   /** Its arguments, such as `run -p PREFIX`; the shell and the script follow. */
@@ -65,21 +66,8 @@ export interface SupervisedCall {
   readonly stallMs?: number;
 }
 
-async function scriptPath(directory: string): Promise<string> {
-  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(script));
-  const hash = new Uint8Array(digest).toHex().slice(0, 12);
-  const path = join(directory, `supervise-${hash}.sh`);
-  if (await exists(path)) return path;
-  await ensureDir(directory);
-  // Renamed into place, so that another worker never runs half a script.
-  const draft = `${path}.${crypto.randomUUID()}`;
-  await Deno.writeTextFile(draft, script);
-  await Deno.rename(draft, path);
-  return path;
-}
-
 /** Starts the wrapper; a program that cannot be started is the manager's failure. */
-function start(call: SupervisedCall, options: Deno.CommandOptions): Deno.ChildProcess {
+function start(call: SupervisedCall, options: Deno.CommandOptions): Program {
   try {
     return call.spawn(call.command, options);
   } catch (error) {
@@ -104,17 +92,20 @@ export async function supervise(call: SupervisedCall): Promise<Execution> {
   if ([...argv, ...next].some((argument) => argument.includes("\n"))) {
     throw new TypeError("Cannot run the program: an argument has a newline");
   }
-  const path = await scriptPath(call.runtimeDirectory);
+  const path = await installFile(call.runtimeDirectory, "supervise", ".sh", script);
   const directory = join(call.runtimeDirectory, "calls", crypto.randomUUID());
   await ensureDir(directory);
   try {
-    for (const [name, text] of Object.entries(call.files ?? {})) {
-      await Deno.writeTextFile(join(directory, name), text);
-    }
     const file = join(directory, "arguments");
-    await Deno.writeTextFile(join(directory, "next"), next.join("\n") + "\n");
     const all = next.length === 0 ? argv : ["sh", "-c", IN_TURN, directory, ...argv];
-    await Deno.writeTextFile(file, all.join("\n") + "\n");
+    const texts = {
+      ...call.files,
+      next: next.join("\n") + "\n",
+      arguments: all.join("\n") + "\n",
+    };
+    const write = ([name, text]: [string, string]) =>
+      Deno.writeTextFile(join(directory, name), text);
+    await Promise.all(Object.entries(texts).map(write));
     const execution = await runToEnd(call, [...call.wrapper, "sh", path, file], directory);
     const followed = await Deno.readTextFile(join(directory, "answer")).catch(() => undefined);
     return { ...execution, followed };

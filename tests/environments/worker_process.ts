@@ -15,8 +15,9 @@ import { detectManager } from "../../lib/managers/detect.ts";
 const [directory, manifests] = Deno.args;
 if (directory === undefined || manifests === undefined) Deno.exit(2);
 const print = (event: Record<string, unknown>) => console.log(JSON.stringify(event));
-const manager = await detectManager({
+await using manager = await detectManager({
   runtimeDirectory: join(Deno.env.get("WORKER_RUNTIME") ?? directory, "runtime"),
+  launcher: true,
   log: silentLogger,
 });
 const store = new EnvironmentStore({ directory, manager, log: silentLogger });

@@ -23,7 +23,8 @@ export function directManager(python: string): Manager {
     create: refuse,
     installPip: refuse,
     execute: refuse,
-    run: (_prefix, argv, options) =>
+    // deno-lint-ignore require-await
+    run: async (_prefix, argv, options) =>
       new Deno.Command(python, {
         args: argv.slice(1),
         env: options.env ?? {},
@@ -32,6 +33,8 @@ export function directManager(python: string): Manager {
         stderr: options.stderr,
         ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
       }).spawn(),
+    prepare: () => {},
+    [Symbol.asyncDispose]: () => Promise.resolve(),
   };
 }
 

@@ -1,11 +1,5 @@
 /** What happens when a manager is broken and there are others. */
-import {
-  assert,
-  assertEquals,
-  assertRejects,
-  assertStringIncludes,
-  assertThrows,
-} from "@std/assert";
+import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { join } from "@std/path";
 import { WorkerError } from "../../lib/errors.ts";
 import type { Logger } from "../../lib/log.ts";
@@ -151,7 +145,7 @@ Deno.test("a manager whose program is gone is a broken one", async () => {
   const request = pair.mamba.request("toy-data");
   assertEquals((await manager.create(request)).kind, "conda");
   const options = { stdin: "null", stdout: "piped", stderr: "null" } as const;
-  const child = manager.run(request.prefix, ["sh", "-c", "echo up"], options);
+  const child = await manager.run(request.prefix, ["sh", "-c", "echo up"], options);
   assertEquals(await new Response(child.stdout).text(), "up\n");
   assertEquals((await child.status).code, 0);
   await using alone = await Double.install("mamba");
@@ -163,7 +157,7 @@ Deno.test("a manager whose program is gone is a broken one", async () => {
   );
   assertEquals(error.code, "manager_failed");
   assertStringIncludes(error.message, "Cannot start mamba");
-  assertThrows(
+  await assertRejects(
     () => only.run("/nonexistent", ["sh"], options),
     WorkerError,
     "Cannot start mamba",

@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { join } from "@std/path";
 import { supervise } from "../../lib/managers/supervise.ts";
 import type { LineSink } from "../../lib/managers/manager.ts";
@@ -118,7 +118,7 @@ for (const kind of KINDS) {
       const execution = await manager.execute(prefix, ["sh", "-c", show], { env });
       assertEquals([execution.code, ...execution.stdout], [5, `${prefix} 1  .`]);
 
-      const child = manager.run(prefix, ["sh", "-c", show], {
+      const child = await manager.run(prefix, ["sh", "-c", show], {
         env,
         stdin: "piped",
         stdout: "piped",
@@ -133,6 +133,6 @@ for (const kind of KINDS) {
       Deno.env.delete("HYPHA_TOKEN");
     }
     const options = { stdin: "null", stdout: "null", stderr: "null" } as const;
-    assertThrows(() => manager.run(prefix, ["sh", "a\nb"], options), TypeError, "newline");
+    await assertRejects(() => manager.run(prefix, ["sh", "a\nb"], options), TypeError, "newline");
   });
 }
