@@ -181,6 +181,36 @@ const KINDS = {
     suggestion:
       "list_files shows what is there; only files and folders of the session can be used.",
   },
+  // Kubernetes
+  kubernetes_unavailable: {
+    name: "KubernetesError",
+    suggestion:
+      "Check that the API server of the cluster answers, and the kubeconfig or service account of the worker.",
+  },
+  kubernetes_forbidden: {
+    name: "KubernetesError",
+    suggestion:
+      "Give the worker's service account the right that is named; the Role of the Helm chart has all it needs.",
+  },
+  job_refused: {
+    name: "JobError",
+    suggestion:
+      "A quota, a policy or an admission rule of the cluster is in the way: change the manifest, or ask its operator.",
+  },
+  job_failed: {
+    name: "JobError",
+    suggestion: "Read the reason and the last output, correct the manifest and start again.",
+  },
+  start_timeout: {
+    name: "JobError",
+    suggestion:
+      "Try again later or ask for less; a manifest can say how long it waits with start_timeout.",
+  },
+  service_missing: {
+    name: "JobError",
+    suggestion:
+      "Check that the program registers the service under this name in this workspace, or set wait_for_service to false.",
+  },
   // Worker and command line
   usage: {
     name: "UsageError",

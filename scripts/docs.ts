@@ -1,6 +1,7 @@
 /**
  * Writes the documents that come from tables in the code: `docs/api.md` from the method table, `docs/errors.md` from
- * the registry of errors, commands and exit codes in `docs/command-line.md`, and the options in `README.md`.
+ * the registry of errors, `docs/kubernetes-manifest.md` from the fields of Kubernetes jobs, commands and exit codes in
+ * `docs/command-line.md`, and the options in `README.md`.
  *
  *     deno run --allow-all scripts/docs.ts            writes them
  *     deno run --allow-all scripts/docs.ts --check    fails when one is out of date
@@ -17,6 +18,8 @@ import type { JsonSchema, Method, Parameter } from "../lib/worker/method.ts";
 import type { MethodContext } from "../lib/worker/method_support.ts";
 import { workerMethods } from "../lib/worker/methods.ts";
 import { PROGRAM } from "../lib/version.ts";
+import { kubernetesManifest } from "./docs_kubernetes.ts";
+import { format } from "./markdown.ts";
 
 const root = dirname(dirname(fromFileUrl(import.meta.url)));
 
@@ -174,22 +177,6 @@ function between(document: string, name: string, text: string): string {
   return `${document.slice(0, from)}${start}\n\n${text}\n\n${document.slice(to)}`;
 }
 
-/** Formats as `deno fmt` does, so that its check holds. */
-async function format(markdown: string): Promise<string> {
-  const child = new Deno.Command(Deno.execPath(), {
-    args: ["fmt", "--quiet", "--ext", "md", "-"],
-    cwd: root,
-    stdin: "piped",
-    stdout: "piped",
-  }).spawn();
-  const writer = child.stdin.getWriter();
-  await writer.write(new TextEncoder().encode(markdown));
-  await writer.close();
-  const { success, stdout } = await child.output();
-  if (!success) throw new Error("Cannot format a document");
-  return new TextDecoder().decode(stdout);
-}
-
 /** The documents as they should be, by path relative to the checkout. */
 export async function documents(): Promise<ReadonlyMap<string, string>> {
   const readme = await Deno.readTextFile(join(root, "README.md"));
@@ -197,6 +184,7 @@ export async function documents(): Promise<ReadonlyMap<string, string>> {
   const texts = Object.entries({
     "docs/api.md": api(),
     "docs/errors.md": errors(),
+    "docs/kubernetes-manifest.md": `${GENERATED}\n\n${kubernetesManifest(table)}`,
     "docs/command-line.md": between(
       between(commandLine, "exit codes", exitCodes()),
       "commands",
@@ -204,7 +192,7 @@ export async function documents(): Promise<ReadonlyMap<string, string>> {
     ),
     "README.md": between(readme, "options", options()),
   });
-  const formatted = texts.map(async ([path, text]) => [path, await format(text)] as const);
+  const formatted = texts.map(async ([path, text]) => [path, await format(text, root)] as const);
   return new Map(await Promise.all(formatted));
 }
 

@@ -6,7 +6,7 @@
 #                             doubles of the package managers and a conda channel for them, and a
 #                             headless browser
 #   scripts/setup.sh packages helm and actionlint, for the tests of the packages; needs Go
-#   scripts/setup.sh kube     kube-apiserver, for those who ask it about the chart; needs Go and seven minutes
+#   scripts/setup.sh kube     a Kubernetes control plane, for the tests against one; needs Go and some minutes
 #
 # Every part has a stamp, a hash of what it is made from, written last: a second run is instant, an
 # interrupted one is continued, a changed requirement rebuilds its part only. Runs wait for each other.

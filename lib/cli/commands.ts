@@ -1,6 +1,7 @@
 /** The one table of commands: help, completions and documents come from it. */
 import { PROGRAM } from "../version.ts";
 import { ENV_COMMANDS, KEYS } from "./env_options.ts";
+import { K8S_OPTIONS } from "./k8s_options.ts";
 import { nearest } from "./nearest.ts";
 import { type Option, usage } from "./option.ts";
 import { DOCTOR_OPTIONS, HEALTH_OPTIONS, START_OPTIONS, VERSION_OPTIONS } from "./options.ts";
@@ -33,6 +34,7 @@ export interface Command {
 /** Names of the commands. */
 export type CommandName =
   | "start"
+  | "k8s"
   | "run"
   | "env"
   | "doctor"
@@ -68,6 +70,22 @@ export const COMMANDS: Readonly<Record<CommandName, Command>> = {
     notes: [
       "Every option can be given by an environment variable: HYPHA_SERVER_URL, CONDA_CACHE_DIR, HYPHA_CONDA_CACHE_DIR, …",
       `Options can be kept in a file, ${PROGRAM}.toml or ${PROGRAM}.yaml; arguments and variables go before it.`,
+    ],
+  },
+  k8s: {
+    summary: "Serve a Hypha server as a worker that starts Kubernetes jobs",
+    usage: ["k8s --server-url URL --workspace NAME --token TOKEN [options]"],
+    options: K8S_OPTIONS,
+    examples: [
+      "k8s --server-url https://hypha.aicell.io --workspace my-workspace --token-file token.txt",
+      "k8s … --namespace hypha --allowed-images 'python:*,ghcr.io/my-org/*'",
+      `HYPHA_SERVER_URL=… HYPHA_WORKSPACE=… HYPHA_TOKEN=… HYPHA_K8S_NAMESPACE=hypha ${PROGRAM} k8s`,
+    ],
+    notes: [
+      "Kubernetes is found by --kubeconfig or KUBECONFIG, in a pod by its service account, or by ~/.kube/config.",
+      "Patterns: * is any text, {workspace} the workspace of whoever starts a job. Variables of the options about " +
+      "Kubernetes begin with HYPHA_K8S_.",
+      "Jobs go on when the worker is told to stop; one with the same worker id finds them again.",
     ],
   },
   run: {

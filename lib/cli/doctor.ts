@@ -13,7 +13,7 @@ import { readManagerSettings } from "./manager_settings.ts";
 import { readOptions, usage } from "./option.ts";
 import { DOCTOR_OPTIONS, isolationOption } from "./options.ts";
 import { makeSubstituteDirectory } from "./places.ts";
-import { readToken } from "./start_settings.ts";
+import { readToken } from "./server_settings.ts";
 
 /** How long checks that were given up may take to clear up (milliseconds). */
 const CLEAR_MS = 5000;

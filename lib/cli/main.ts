@@ -13,6 +13,7 @@ type Run = (args: readonly string[], context: CommandContext) => Promise<number>
 /** The commands. Each is loaded when it is called: help and completions do not wait for what a worker needs. */
 const RUN: Readonly<Record<CommandName, () => Promise<Run>>> = {
   start: async () => (await import("./start.ts")).start,
+  k8s: async () => (await import("./k8s.ts")).k8s,
   run: async () => (await import("./run.ts")).run,
   env: async () => (await import("./env.ts")).env,
   doctor: async () => (await import("./doctor.ts")).doctor,

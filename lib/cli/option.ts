@@ -13,7 +13,15 @@ export interface Option {
   /** One line of help. */
   readonly help: string;
   /** What it is about; options of one group stand together in long helps. */
-  readonly group?: "Server" | "Environment" | "Session" | "Monitoring" | "Notebook";
+  readonly group?:
+    | "Server"
+    | "Environment"
+    | "Session"
+    | "Monitoring"
+    | "Notebook"
+    | "Kubernetes"
+    | "Job"
+    | "Permission";
   /** Placeholder of the value in the help. `DIR` and `FILE` are paths; small letters between `|` are the choices. */
   readonly value?: string;
   /** One-letter form. */

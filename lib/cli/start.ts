@@ -1,12 +1,7 @@
 /** `start`: joins a Hypha server and serves until it is told to stop. */
-import { createLogger, type Logger, redact } from "../log.ts";
-import { connectWorker, type WorkerConnection } from "../service/connection.ts";
+import { createLogger, redact } from "../log.ts";
 import { Metrics } from "../service/metrics.ts";
 import { observeEnvironments, observeMethods } from "../service/observe.ts";
-import type { Listening } from "../listen.ts";
-import { startStatusServer } from "../service/status_server.ts";
-import { registerWorker, type ServiceInfo } from "../service/register.ts";
-import type { AccessRules } from "../worker/access.ts";
 import { Orphans } from "../worker/orphans.ts";
 import { workerMethods } from "../worker/methods.ts";
 import { SUPPORTED_TYPES } from "../worker/start_request.ts";
@@ -14,10 +9,9 @@ import { VERSION } from "../version.ts";
 import { assemble, type Assembly } from "./assemble.ts";
 import type { CommandContext } from "./command.ts";
 import { EXIT } from "./exit_codes.ts";
+import { accessRules, GAVE_UP, joinServer, type ServedParts, serveStatus } from "./serve.ts";
 import { DashboardCorner } from "./start_dashboard.ts";
 import { readSettings, type StartSettings } from "./start_settings.ts";
-
-const GAVE_UP = "the server was away for too long";
 
 /** Runs the command. Returns the exit code: 3 when the server was away for longer than it may be. */
 export async function start(args: readonly string[], context: CommandContext): Promise<number> {
@@ -59,17 +53,13 @@ export async function start(args: readonly string[], context: CommandContext): P
   });
   const { manager, worker } = assembly;
   print(banner(settings, manager.kind));
-  const rules: AccessRules = {
-    workspace: settings.workspace,
-    public: settings.visibility === "public",
-    authorizedWorkspaces: settings.authorizedWorkspaces,
-  };
+  manager.prepare();
   const methods = observeMethods(
     workerMethods({
       worker,
       environments: assembly.environments,
       admin: assembly.admin,
-      rules,
+      rules: accessRules(settings),
       serverUrl: settings.serverUrl,
       token: settings.token,
       disableSsl: settings.disableSsl,
@@ -79,53 +69,28 @@ export async function start(args: readonly string[], context: CommandContext): P
     }),
     { log, metrics },
   );
-  const info: ServiceInfo = {
-    id: settings.serviceId,
-    name: `Conda Worker (${manager.kind})`,
-    description:
-      `Runs Python in conda environments made on demand with ${manager.kind} ${manager.version} ` +
-      `(hypha-conda-worker ${VERSION})`,
-    visibility: settings.visibility,
-    ...(settings.authorizedWorkspaces
-      ? { authorizedWorkspaces: settings.authorizedWorkspaces }
-      : {}),
-    supportedTypes: SUPPORTED_TYPES,
-    useLocalUrl: settings.useLocalUrl,
-  };
   using orphans = new Orphans({
     timeout: settings.orphanTimeout,
     stop: (id) => worker.stop(id),
     log,
   });
-  const connecting = new AbortController();
-  stopping.promise.then((reason) => connecting.abort(new Error(reason)));
-  let connection: WorkerConnection;
-  try {
-    connection = parts.connection = await connectWorker({
-      serverUrl: settings.serverUrl,
-      workspace: settings.workspace,
-      token: settings.token,
-      clientId: settings.clientId,
-      log,
-      signal: connecting.signal,
-      onEvent: (event) => {
-        metrics.connection(event);
-        if (event.type === "gave_up") stopping.resolve(GAVE_UP);
-        if (event.type === "lost") {
-          orphans.add(worker.sessions.filter((session) => session.request.controlled));
-        }
-      },
-      giveUpAfter: settings.reconnectTimeout,
-      ...(settings.heartbeat === undefined ? {} : {
-        checkInterval: settings.heartbeat,
-        checkTimeout: Math.min(settings.heartbeat, 10_000),
-      }),
-      register: (server) => registerWorker(server, { methods, info, log }),
-    });
-  } catch (error) {
-    if (connecting.signal.aborted) return 0;
-    throw error;
-  }
+  const connection = await joinServer({
+    settings,
+    methods,
+    info: {
+      name: `Conda Worker (${manager.kind})`,
+      description:
+        `Runs Python in conda environments made on demand with ${manager.kind} ${manager.version} ` +
+        `(hypha-conda-worker ${VERSION})`,
+      supportedTypes: SUPPORTED_TYPES,
+    },
+    metrics,
+    log,
+    stopping,
+    onLost: () => orphans.add(worker.sessions.filter((session) => session.request.controlled)),
+  });
+  if (connection === undefined) return 0;
+  parts.connection = connection;
   print(registered(settings, manager.kind, connection.serviceId));
   const reason = await stopping.promise;
   parts.stopping = true;
@@ -140,26 +105,8 @@ export async function start(args: readonly string[], context: CommandContext): P
 }
 
 /** Parts of the worker as they come, for those who ask meanwhile. */
-interface Parts {
+interface Parts extends ServedParts {
   assembly?: Assembly;
-  connection?: WorkerConnection;
-  stopping: boolean;
-}
-
-/** Serves status and figures from the start on, when that is wanted. */
-function serveStatus(
-  settings: StartSettings,
-  metrics: Metrics,
-  parts: Parts,
-  log: Logger,
-): Listening | undefined {
-  if (settings.metrics === undefined) return undefined;
-  const notReady = () => {
-    if (parts.stopping) return "the worker is shutting down";
-    if (parts.connection?.state !== "connected") return "the Hypha server is not connected";
-    return undefined;
-  };
-  return startStatusServer({ ...settings.metrics, metrics, notReady, log });
 }
 
 function banner(settings: StartSettings, manager: string): string {

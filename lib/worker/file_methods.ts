@@ -12,7 +12,7 @@ import {
 } from "./method_support.ts";
 import { writerOf } from "./save_files.ts";
 import { MAX_LISTED } from "./session_files.ts";
-import { checkArtifactId } from "./start_request.ts";
+import { checkArtifactId } from "./start_config.ts";
 
 /** Most bytes of a file in one call. */
 export const MAX_CONTENT = 8 * 1024 * 1024;

@@ -1,10 +1,11 @@
 /** What the methods of the table share. */
 import type { EnvironmentAdmin } from "../environments/admin.ts";
 import { checkOwner } from "./access.ts";
-import type { ProgressSink } from "../progress.ts";
-import type { Arguments, Call, Notify, Parameter } from "./method.ts";
+import type { Arguments, Call } from "./method.ts";
+export { PROGRESS, progressOf, SESSION_ID } from "./parameters.ts";
 import type { Session } from "./session.ts";
-import { fullSessionId, type StartContext } from "./start_method.ts";
+import { fullSessionId } from "./start_config.ts";
+import type { StartContext } from "./start_method.ts";
 import type { Environments, Worker } from "./worker.ts";
 
 /** What the methods act on. */
@@ -16,34 +17,6 @@ export interface MethodContext extends StartContext {
   readonly admin: Pick<EnvironmentAdmin, "list" | "get" | "remove" | "prune" | "export">;
   /** Called by `shutdown` when all sessions have ended. */
   readonly onShutdown: () => void;
-}
-
-/** The parameter that names a session. */
-export const SESSION_ID: Parameter = {
-  name: "session_id",
-  required: true,
-  schema: {
-    type: "string",
-    description: "Id of the session, as start returned it.",
-    examples: ["my-workspace/my-session"],
-  },
-};
-
-/** The parameter for progress. */
-export const PROGRESS: Parameter = {
-  name: "progress_callback",
-  callback: true,
-  schema: {
-    description:
-      "A function that is called with {type, message, …} while the method runs. Leave it out where functions cannot be " +
-      "passed.",
-  },
-};
-
-/** Where progress goes. */
-export function progressOf(args: Arguments): ProgressSink {
-  const notify = args.progress_callback as Notify | undefined;
-  return notify ?? (() => {});
 }
 
 /**

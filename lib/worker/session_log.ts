@@ -79,9 +79,9 @@ export class SessionLog {
     this.#first = 0;
   }
 
-  /** Adds an entry; `cell` is the number of the cell it is of. */
-  add(type: LogType, content: string, cell?: number): void {
-    this.#store(type, content, cell);
+  /** Adds an entry; `cell` is the number of the cell it is of, `timestamp` (ISO 8601) when it was written if not now. */
+  add(type: LogType, content: string, cell?: number, timestamp?: string): void {
+    this.#store(type, content, cell, timestamp);
   }
 
   /** Adds text of a stream. Text that continues an unfinished line of the same cell continues its entry. */
@@ -131,12 +131,12 @@ export class SessionLog {
     return entry;
   }
 
-  #store(type: LogType, content: string, cell?: number): Stored {
+  #store(type: LogType, content: string, cell?: number, timestamp?: string): Stored {
     const typePosition = this.#totals.get(type) ?? 0;
     const entry: Stored = {
       type,
       content: content.length > MAX_CONTENT ? content.slice(0, MAX_CONTENT) + "…" : content,
-      timestamp: this.#now().toISOString(),
+      timestamp: timestamp ?? this.#now().toISOString(),
       ...(cell === undefined ? {} : { execution_count: cell }),
       position: this.#total,
       typePosition,

@@ -1,6 +1,5 @@
 /** From the `config` of a call to a checked start: who the tenant is, where the app's files are. */
 import { NOTHING_LOCAL, type SpecPolicy } from "../environments/policy.ts";
-import { WorkerError } from "../errors.ts";
 import { addSecret } from "../log.ts";
 import { createArtifactSource } from "../staging/artifact.ts";
 import type { ArtifactName } from "../staging/artifact_address.ts";
@@ -10,12 +9,14 @@ import { type AccessRules, checkStart } from "./access.ts";
 import type { Caller } from "./caller.ts";
 import { limitsOf, type SessionLimits } from "./session_limits.ts";
 import {
+  awaitedServiceOf,
   DEFAULT_START_TIMEOUT,
+  identityOf,
   parseStartConfig,
-  readManifest,
   type StartConfig,
-  type StartRequest,
-} from "./start_request.ts";
+  workspaceOf,
+} from "./start_config.ts";
+import { readManifest, type StartRequest } from "./start_request.ts";
 
 /** What starts need to know of the worker. */
 export interface StartContext {
@@ -41,11 +42,10 @@ export function prepareStart(
   context: StartContext,
 ): StartRequest {
   const parsed = parseStartConfig(config);
-  const workspace = parsed.workspace ??
-    (caller.kind === "controller" ? missing("workspace") : caller.workspace);
+  const workspace = workspaceOf(parsed, caller);
   checkStart(context.rules, caller, workspace);
   addSecret(parsed.token);
-  const { id, clientId } = identity(parsed, caller, workspace);
+  const { id, clientId } = identityOf(parsed, caller, workspace);
   const parts = readManifest(
     parsed.manifest,
     parsed.entryPoint,
@@ -53,7 +53,7 @@ export function prepareStart(
   );
   const appId = parsed.appId ?? (parsed.manifest.id as string | undefined) ?? clientId;
   const timeout = parsed.timeout ?? DEFAULT_START_TIMEOUT;
-  const awaitedService = caller.kind === "controller" ? serviceOf(parsed) : undefined;
+  const awaitedService = caller.kind === "controller" ? awaitedServiceOf(parsed) : undefined;
   return {
     id,
     workspace,
@@ -81,36 +81,6 @@ export function prepareStart(
     awaitedService,
     timeout: awaitedService === undefined ? timeout : Math.min(timeout, SERVICE_PATIENCE),
   };
-}
-
-function missing(name: string): never {
-  throw new WorkerError("invalid_argument", `Cannot start session: config.${name} is missing`, {
-    context: { argument: `config.${name}` },
-  });
-}
-
-/** The id of a session as the worker keeps it: `<workspace>/<name>`. */
-export function fullSessionId(id: string, workspace: string): string {
-  return id.includes("/") ? id : `${workspace}/${id}`;
-}
-
-/** The session's id. The controller knows it as `<workspace>/<client id>` and lets users override its fields. */
-function identity(
-  config: StartConfig,
-  caller: Caller,
-  workspace: string,
-): { id: string; clientId: string } {
-  const clientId = config.clientId ?? config.id?.split("/").at(-1) ?? crypto.randomUUID();
-  const id = fullSessionId(config.id ?? clientId, workspace);
-  const expected = caller.kind === "controller" ? `${workspace}/${clientId}` : id;
-  if (id !== expected || !id.startsWith(`${workspace}/`)) {
-    throw new WorkerError(
-      "invalid_argument",
-      `Cannot start session: config.id ${JSON.stringify(id)} is not of workspace ${workspace}`,
-      { context: { argument: "config.id" } },
-    );
-  }
-  return { id, clientId };
 }
 
 /** Where the app's files are: the artifact of the app, read with the token of the start. */
@@ -147,13 +117,4 @@ function placeOf(
     ? context.serverUrl
     : config.serverUrl ?? context.serverUrl;
   return { serverUrl, workspace: owner, alias, token, version };
-}
-
-/** Name of the service of the script that the controller waits for (Hypha contract); `undefined` for none. */
-function serviceOf(config: StartConfig): string | undefined {
-  const startup = config.manifest.startup_config;
-  if (typeof startup !== "object" || startup === null) return "default";
-  const wanted = (startup as Record<string, unknown>).wait_for_service;
-  if (wanted === false) return undefined;
-  return typeof wanted === "string" ? wanted.slice(wanted.lastIndexOf(":") + 1) : "default";
 }

@@ -12,6 +12,7 @@ import { parseSaveEntries, type SaveEntry } from "../staging/save_entries.ts";
 import type { StageSource } from "../staging/source.ts";
 import type { SessionLimits } from "./session_limits.ts";
 import type { Manifest } from "./compile.ts";
+import { badConfig } from "./start_config.ts";
 import { environmentOf } from "./environment.ts";
 
 /** Types of apps this worker runs. */
@@ -67,100 +68,6 @@ export interface StartRequest {
   readonly timeout: number;
 }
 
-/** Fields of `config` as they were sent. */
-export interface StartConfig {
-  readonly id: string | undefined;
-  readonly workspace: string | undefined;
-  readonly clientId: string | undefined;
-  readonly appId: string | undefined;
-  readonly artifactId: string | undefined;
-  /** Version of the artifact. */
-  readonly version: string | undefined;
-  readonly entryPoint: string | undefined;
-  readonly serverUrl: string | undefined;
-  readonly token: string | undefined;
-  readonly disableSsl: boolean;
-  readonly timeout: number | undefined;
-  readonly manifest: Manifest;
-}
-
-/** Longest identifiers that are accepted (characters). */
-const MAX_ID = 256;
-const ID = /^[\w][\w.@:/-]*$/;
-const WORKSPACE = /^[\w][\w.@-]*$/;
-/** Default and greatest time the entry script is waited for (seconds). */
-const DEFAULT_TIMEOUT = 60;
-const MAX_TIMEOUT = 24 * 3600;
-
-function bad(name: string, problem: string): WorkerError {
-  return new WorkerError("invalid_argument", `Cannot start session: config.${name} ${problem}`, {
-    context: { argument: `config.${name}` },
-  });
-}
-
-/** The id of an artifact, checked. @throws {WorkerError} `invalid_argument` naming the argument */
-export function checkArtifactId(id: string): string {
-  if (id.length <= MAX_ID && ID.test(id) && !id.includes("..") && id.split("/").length <= 2) {
-    return id;
-  }
-  throw new WorkerError(
-    "invalid_argument",
-    `Cannot use artifact ${
-      JSON.stringify(id.slice(0, 80))
-    }: its id must be "workspace/alias" or "alias"`,
-    { context: { argument: "artifact_id" } },
-  );
-}
-
-function text(config: Manifest, name: string, pattern?: RegExp): string | undefined {
-  const value = config[name];
-  if (value === undefined || value === null) return undefined;
-  if (typeof value !== "string") throw bad(name, `must be text, received ${typeof value}`);
-  if (
-    pattern !== undefined && (value.length > MAX_ID || !pattern.test(value) || value.includes(".."))
-  ) {
-    throw bad(
-      name,
-      `must be at most ${MAX_ID} letters, digits and "_.@:/-" without "..", received ${
-        JSON.stringify(value.slice(0, 80))
-      }`,
-    );
-  }
-  return value;
-}
-
-/** Reads `config` of `start`. Throws `invalid_argument` naming the field. */
-export function parseStartConfig(config: Manifest): StartConfig {
-  const manifest = config.manifest ?? {};
-  if (typeof manifest !== "object" || Array.isArray(manifest)) {
-    throw bad("manifest", "must be an object");
-  }
-  const serverUrl = text(config, "server_url");
-  if (serverUrl !== undefined && !/^https?:\/\/[^\s@]+$/.test(serverUrl)) {
-    throw bad("server_url", "must be an http or https address without credentials");
-  }
-  const timeout = config.timeout;
-  if (timeout !== undefined && timeout !== null) {
-    if (typeof timeout !== "number" || !(timeout > 0) || timeout > MAX_TIMEOUT) {
-      throw bad("timeout", `must be a number of seconds between 0 and ${MAX_TIMEOUT}`);
-    }
-  }
-  return {
-    id: text(config, "id", ID),
-    workspace: text(config, "workspace", WORKSPACE),
-    clientId: text(config, "client_id", ID),
-    appId: text(config, "app_id", ID),
-    artifactId: text(config, "artifact_id", ID),
-    version: text(config, "version", ID),
-    entryPoint: text(config, "entry_point"),
-    serverUrl,
-    token: text(config, "token"),
-    disableSsl: config.disable_ssl === true,
-    timeout: typeof timeout === "number" ? timeout * 1000 : undefined,
-    manifest: manifest as Manifest,
-  };
-}
-
 /** What a manifest asks for. */
 export type ManifestParts = Pick<
   StartRequest,
@@ -184,7 +91,7 @@ export function readManifest(
   const named = entryPoint ?? manifest.entry_point;
   const script = Array.isArray(named) ? named[0] : named;
   if (script !== undefined && script !== null && typeof script !== "string") {
-    throw bad("manifest.entry_point", "must be the path of a script");
+    throw badConfig("manifest.entry_point", "must be the path of a script");
   }
   const spec = parseSpec(manifest);
   checkSpec(spec, policy);
@@ -219,6 +126,3 @@ export async function completeRequest<
   const spec = await readSpec((path) => source.readText(path, { signal }));
   return { ...request, spec, env: { ...spec.variables, ...request.env } };
 }
-
-/** Time the entry script is waited for when nothing else is said (milliseconds). */
-export const DEFAULT_START_TIMEOUT = DEFAULT_TIMEOUT * 1000;

@@ -23,7 +23,8 @@ Deno.test("the start and the compile task name the same permissions, and no othe
     "--allow-env",
     "--allow-net",
     "--allow-read",
-    `--allow-run=${RUN.join(",")}`,
+    // kubectl is for kubeconfigs that only it can use.
+    `--allow-run=${[...RUN, "kubectl"].join(",")}`,
     `--allow-sys=${SYS.join(",")}`,
     "--allow-write",
     "--deny-ffi",
@@ -125,7 +126,7 @@ Deno.test({
       const { permissions, app_version } = objectAt(text, start) as Metadata;
       assertEquals(app_version, VERSION);
       // An empty list allows everything, null nothing.
-      assertEquals(permissions.allow_run, RUN);
+      assertEquals(permissions.allow_run, [...RUN, "kubectl"]);
       assertEquals(permissions.allow_sys, SYS);
       for (const name of ["allow_read", "allow_write", "allow_net", "allow_env"]) {
         assertEquals(permissions[name], [], name);

@@ -6,7 +6,7 @@ import { stackPaths } from "../stack/stack.ts";
 /** From the top down. Rooms of one line do not import each other; what is in no folder of `lib/` is the base. */
 const ORDER = [
   ["cli"],
-  ["service", "dashboard", "notebook"],
+  ["service", "dashboard", "notebook", "kubernetes"],
   ["worker"],
   ["interpreter", "environments", "staging"],
   ["managers"],

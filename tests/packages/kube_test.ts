@@ -41,7 +41,7 @@ function podOf(manifest: Manifest): Manifest | undefined {
 
 testWith(
   "a real API server takes what the chart makes and the plain manifests, also as restricted pods",
-  "kube-apiserver",
+  "control-plane",
   "kube",
   async () => {
     await using server = await KubeServer.start();

@@ -1,0 +1,110 @@
+/** Makes the API server refuse the requests of one user as it does under load: 429 with Retry-After. */
+import { type ControlPlane, until } from "./control_plane.ts";
+
+const FLOW_CONTROL = "/apis/flowcontrol.apiserver.k8s.io/v1";
+const RBAC = "/apis/rbac.authorization.k8s.io/v1/namespaces/default";
+const TARGET = "/api/v1/namespaces/default/configmaps";
+
+/**
+ * Leaves the owner of a token no room in the API server, until it is disposed of; it holds for less than a minute, after
+ * which the API server gives up the request that takes up all the room. Resolves when it is so, and its end resolves
+ * when it is not so any more.
+ *
+ * It is the real priority and fairness of the API server that refuses. `system:masters` are exempt from it, and so are
+ * watches that are open, logs and commands.
+ */
+export async function throttle(plane: ControlPlane, token: string): Promise<AsyncDisposable> {
+  const name = `throttle-${crypto.randomUUID().slice(0, 8)}`;
+  const other = await plane.asServiceAccount("default", name);
+  const subject = { kind: "ServiceAccount", name, namespace: "default" };
+  await plane.create(`${RBAC}/roles`, {
+    metadata: { name },
+    rules: [{ apiGroups: [""], resources: ["configmaps"], verbs: ["create"] }],
+  });
+  await plane.create(`${RBAC}/rolebindings`, {
+    metadata: { name },
+    roleRef: { apiGroup: "rbac.authorization.k8s.io", kind: "Role", name },
+    subjects: [subject],
+  });
+  const users = await Promise.all([userOf(plane, token), userOf(plane, other)]);
+  const schema = await limit(plane, name, users);
+  const isAnswered = async (status: number) => {
+    return (await plane.request("GET", TARGET, { token })).status === status;
+  };
+  await until(async () => {
+    const { headers } = await plane.request("GET", TARGET, { token });
+    return headers.get("x-kubernetes-pf-flowschema-uid") === schema;
+  });
+  const holding = new AbortController();
+  let held = hold(plane, other, holding.signal);
+  await until(async () => {
+    // A question of ours may have been in its way.
+    if (await held.isOver()) held = hold(plane, other, holding.signal);
+    return await isAnswered(429);
+  });
+  return {
+    async [Symbol.asyncDispose]() {
+      holding.abort();
+      await held.over;
+      await plane.request("DELETE", `${FLOW_CONTROL}/flowschemas/${name}`);
+      await plane.request("DELETE", `${FLOW_CONTROL}/prioritylevelconfigurations/${name}`);
+      await until(async () => !await isAnswered(429));
+    },
+  };
+}
+
+async function userOf(plane: ControlPlane, token: string): Promise<string> {
+  const path = "/apis/authentication.k8s.io/v1/selfsubjectreviews";
+  const review = await plane.request<{ status: { userInfo: { username: string } } }>(
+    "POST",
+    path,
+    { token, body: {} },
+  );
+  return review.body.status.userInfo.username;
+}
+
+/** Gives these users the least room there is, one request at a time, and no queue. Gives the id of the rule. */
+async function limit(plane: ControlPlane, name: string, users: string[]): Promise<string> {
+  const limited = {
+    nominalConcurrencyShares: 0,
+    lendablePercent: 0,
+    borrowingLimitPercent: 0,
+    limitResponse: { type: "Reject" },
+  };
+  await plane.create(`${FLOW_CONTROL}/prioritylevelconfigurations`, {
+    metadata: { name },
+    spec: { type: "Limited", limited },
+  });
+  const everything = {
+    verbs: ["*"],
+    apiGroups: ["*"],
+    resources: ["*"],
+    namespaces: ["*"],
+    clusterScope: true,
+  };
+  const subjects = users.map((user) => ({ kind: "User", user: { name: user } }));
+  const schema = {
+    metadata: { name, uid: "" },
+    spec: {
+      priorityLevelConfiguration: { name },
+      // Before all others but those that exempt.
+      matchingPrecedence: 2,
+      rules: [{ subjects, resourceRules: [everything] }],
+    },
+  };
+  return (await plane.create(`${FLOW_CONTROL}/flowschemas`, schema)).metadata.uid;
+}
+
+/** A request that begins and does not go on. */
+function hold(plane: ControlPlane, token: string, signal: AbortSignal) {
+  const body = new ReadableStream<Uint8Array>({
+    start: (controller) => controller.enqueue(new TextEncoder().encode('{"metadata":{')),
+  });
+  const headers = { authorization: `Bearer ${token}`, "content-type": "application/json" };
+  const request = { method: "POST", client: plane.client, headers, body, signal };
+  const over = fetch(`${plane.url}${TARGET}`, request)
+    .then((answer) => answer.body?.cancel())
+    .catch(() => {});
+  const isOver = async () => await Promise.race([over.then(() => true), Promise.resolve(false)]);
+  return { over, isOver };
+}
