@@ -202,11 +202,12 @@ export class Interpreter {
     if (this.#running === undefined) return;
     // A cell that waits for the receiver of its output could not even be interrupted.
     this.#running.pressure.lift();
-    // The signal reaches running code; the frame a cell that has not begun when the signal comes.
-    const sent = Promise.all([
-      this.#server.signal(this.#id, "SIGINT"),
-      this.#writer.send({ op: "interrupt", cell: this.#running.cell }).catch(() => {}),
-    ]).then(() => {});
+    const { cell } = this.#running;
+    // The signal reaches running code; the frame a cell that had not begun when the signal came. It follows the signal,
+    // so that Python knows whether that one has been enough: one interrupt must not come twice.
+    const sent = this.#server.signal(this.#id, "SIGINT").then(() =>
+      this.#writer.send({ op: "interrupt", cell }).catch(() => {})
+    );
     this.#interrupts.push(sent);
     await sent;
   }
