@@ -105,15 +105,19 @@ run workers tests/e2e/[m-z]*_test.ts &
 run commands tests/cli tests/packages &
 run environments tests/environments tests/managers tests/staging &
 run interpreter tests/interpreter tests/worker tests/service tests/stack &
-run documents tests/docs tests/examples tests/notebook &
-wait
+run documents tests/docs tests/examples tests/notebook tests/kubernetes &
+# The processes to be forked stay.
+for JOB in $(jobs -p); do
+  case " $WARM " in *" $JOB "*) ;; *) wait "$JOB" ;; esac
+done
 for NAME in apps sessions workers commands environments interpreter documents; do count "$NAME"; done
 # Whatever is added is run by one of them.
 for DIRECTORY in tests/*/; do
   case $DIRECTORY in
   tests/e2e/ | tests/cli/ | tests/environments/ | tests/managers/ | tests/staging/ | tests/packages/) ;;
   tests/interpreter/ | tests/worker/ | tests/service/ | tests/stack/) ;;
-  tests/docs/ | tests/examples/ | tests/notebook/) ;;
+  tests/docs/ | tests/examples/ | tests/notebook/ | tests/kubernetes/) ;;
+  tests/control_plane/) ;;
   *) fail "$DIRECTORY is in no group of scripts/test.sh" ;;
   esac
 done

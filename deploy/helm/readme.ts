@@ -1,5 +1,5 @@
 /**
- * Writes the table of values in the chart's README from the comments in values.yaml.
+ * Writes the tables of values in the READMEs of the charts from the comments in their values.yaml.
  *
  *     deno run --allow-read --allow-write --allow-run deploy/helm/readme.ts
  */
@@ -7,7 +7,7 @@ import { dirname, fromFileUrl, join } from "@std/path";
 import { parse } from "@std/yaml";
 import { format } from "../../scripts/markdown.ts";
 
-const chart = join(dirname(fromFileUrl(import.meta.url)), "hypha-conda-worker");
+const charts = dirname(fromFileUrl(import.meta.url));
 const START = "<!-- values: written by deploy/helm/readme.ts -->";
 const END = "<!-- end of values -->";
 
@@ -43,8 +43,8 @@ function rows(path: string, value: unknown, described: Map<string, string>): str
   return Object.entries(value).flatMap(([key, one]) => rows(`${path}.${key}`, one, described));
 }
 
-/** The README as it should be. */
-export async function chartReadme(): Promise<string> {
+/** The README of the chart in a directory, as it should be. */
+export async function chartReadme(chart: string): Promise<string> {
   const text = await Deno.readTextFile(join(chart, "values.yaml"));
   const values = parse(text) as Record<string, unknown>;
   const described = descriptions(text);
@@ -58,5 +58,8 @@ export async function chartReadme(): Promise<string> {
 }
 
 if (import.meta.main) {
-  await Deno.writeTextFile(join(chart, "README.md"), await chartReadme());
+  for (const name of ["hypha-conda-worker", "hypha-k8s-worker"]) {
+    const chart = join(charts, name);
+    await Deno.writeTextFile(join(chart, "README.md"), await chartReadme(chart));
+  }
 }

@@ -7,8 +7,6 @@ import {
 } from "@std/assert";
 import { join } from "@std/path";
 import { parse } from "@std/yaml";
-import { chartReadme } from "../../deploy/helm/readme.ts";
-import { environmentNames } from "../../lib/cli/option.ts";
 import { START_OPTIONS } from "../../lib/cli/options.ts";
 import { readSettings } from "../../lib/cli/start_settings.ts";
 import { VERSION } from "../../lib/version.ts";
@@ -24,78 +22,26 @@ import {
   workload,
 } from "./chart.ts";
 import { CASES } from "./chart_cases.ts";
+import { checkDescribed, checkObjects, pod, variables } from "./chart_checks.ts";
 import { REFUSED } from "./chart_refused.ts";
 import { type Manifest, mistakes } from "./schema.ts";
 import { Folder, testWith } from "./support.ts";
 
-/** The pod of a workload and its container. */
-function pod(manifests: readonly Manifest[]) {
-  const spec = workload(manifests).spec.template.spec;
-  return {
-    spec,
-    container: spec.containers[0],
-    metadata: workload(manifests).spec.template.metadata,
-  };
-}
-
-/** Variables of the container that have a plain value. */
-function variables(manifests: readonly Manifest[]): Record<string, string> {
-  const env = pod(manifests).container.env as { name: string; value?: string }[];
-  return Object.fromEntries(
-    env.flatMap(({ name, value }) => value === undefined ? [] : [[name, value]]),
-  );
-}
-
 /** What must hold whatever the values are. */
 function checkAlways(manifests: readonly Manifest[], name: string): void {
-  for (const manifest of manifests) {
-    assertEquals(mistakes(manifest), [], `${name}: ${manifest.kind}`);
-    assertEquals(manifest.metadata.labels?.["app.kubernetes.io/instance"], "release", name);
-  }
-  const names = manifests.map((one) => `${one.kind} ${one.metadata.name}`);
-  assertEquals(new Set(names).size, names.length, name);
-  const { spec, container, metadata } = pod(manifests);
-  // What selects pods finds them.
-  for (const manifest of manifests) {
-    const selector = manifest.kind === "Service"
-      ? manifest.spec.selector
-      : manifest.spec?.selector?.matchLabels ?? manifest.spec?.podSelector?.matchLabels ?? {};
-    for (const [label, value] of Object.entries(selector)) {
-      assertEquals(metadata.labels[label], value, `${name}: ${manifest.kind}`);
-    }
-  }
+  checkObjects(manifests, START_OPTIONS, name);
+  const { spec, container } = pod(manifests);
   // Sessions run the code of others.
   assertEquals(spec.automountServiceAccountToken, false, name);
-  assertEquals(spec.enableServiceLinks, false, name);
-  assert(!container.env.some((one: { name: string }) => one.name.endsWith("_TOKEN")), name);
   assert(!JSON.stringify(workload(manifests)).includes("the-token"), name);
-  // Every mount has its volume, every volume its mount, and no two mounts one place.
-  const templates = workload(manifests).spec.volumeClaimTemplates ?? [];
-  const volumes = [
-    ...spec.volumes.map((one: { name: string }) => one.name),
-    ...templates.map((one: Manifest) => one.metadata.name),
-  ];
-  const mounts = container.volumeMounts as { name: string; mountPath: string }[];
-  assertEquals(new Set(volumes), new Set(mounts.map((one) => one.name)), name);
-  assertEquals(new Set(volumes).size, volumes.length, name);
-  assertEquals(new Set(mounts.map((one) => one.mountPath)).size, mounts.length, name);
+  const mounts = container.volumeMounts as { mountPath: string }[];
   const env = variables(manifests);
   for (const variable of ["HYPHA_CACHE_DIR", "HYPHA_WORKING_DIR"]) {
     const place = `${env[variable]}/`;
     assert(mounts.some((one) => place.startsWith(`${one.mountPath}/`)), `${name}: ${place}`);
   }
-  // Variables are options of the worker, and set once.
-  const known = new Set(START_OPTIONS.flatMap(environmentNames));
-  const set = (container.env as { name: string }[]).map((one) => one.name);
-  for (const variable of set.filter((one) => /^(HYPHA|CONDA)_/.test(one))) {
-    assert(known.has(variable), `${name}: ${variable} is no option`);
-  }
-  assertEquals(new Set(set).size, set.length, name);
   const drain = Number(env.HYPHA_DRAIN_TIMEOUT);
   assert(spec.terminationGracePeriodSeconds >= drain + 5, name);
-  for (const probe of [container.startupProbe, container.livenessProbe, container.readinessProbe]) {
-    if (probe?.httpGet) assertEquals(probe.httpGet.port, "metrics", name);
-  }
 }
 
 testWith(
@@ -331,16 +277,5 @@ Deno.test("versions of chart, image and program are one", async () => {
 });
 
 Deno.test("the chart's README has the values, and each is described in the schema", async () => {
-  assertEquals(await Deno.readTextFile(join(chartDirectory, "README.md")), await chartReadme());
-  const values = parse(await Deno.readTextFile(join(chartDirectory, "values.yaml"))) as Values;
-  const schema = JSON.parse(await Deno.readTextFile(join(chartDirectory, "values.schema.json")));
-  const compare = (value: unknown, part: { properties?: Values }, path: string) => {
-    if (part.properties === undefined) return;
-    const known = Object.keys(part.properties).filter((name) => name !== "global").sort();
-    assertEquals(known, Object.keys(value as Values).sort(), path);
-    for (const name of known) {
-      compare((value as Values)[name], part.properties[name] as typeof part, `${path}.${name}`);
-    }
-  };
-  compare(values, schema, "values");
+  await checkDescribed(chartDirectory);
 });

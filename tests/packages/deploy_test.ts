@@ -77,7 +77,7 @@ testWith(
 );
 
 testWith(
-  "compose file, workflows and the chart's schema fit their schemas",
+  "compose file, workflows and the charts' schemas fit their schemas",
   "check-jsonschema",
   "stack",
   async (program) => {
@@ -87,7 +87,12 @@ testWith(
       const args of [
         ["--builtin-schema", "vendor.compose-spec", "deploy/compose.yaml"],
         ["--builtin-schema", "vendor.github-workflows", ...workflows],
-        ["--check-metaschema", "deploy/helm/hypha-conda-worker/values.schema.json"],
+        [
+          "--check-metaschema",
+          ...["hypha-conda-worker", "hypha-k8s-worker"].map((name) =>
+            `deploy/helm/${name}/values.schema.json`
+          ),
+        ],
       ]
     ) {
       const { code, stdout, stderr } = await check(...args);

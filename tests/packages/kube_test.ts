@@ -4,13 +4,15 @@ import { parse } from "@std/yaml";
 import { stackPaths } from "../stack/stack.ts";
 import { LEAST, merged, render } from "./chart.ts";
 import { CASES } from "./chart_cases.ts";
+import { renderK8s } from "./k8s_chart.ts";
+import { K8S_CASES } from "./k8s_chart_cases.ts";
 import { KubeServer } from "./kube.ts";
 import type { Manifest } from "./schema.ts";
 import { testWith, tool } from "./support.ts";
 
-/** What there is in a cluster before the chart comes. */
+/** What there is in a cluster before the charts come. */
 async function prepare(server: KubeServer): Promise<void> {
-  for (const name of ["hypha", "monitoring"]) {
+  for (const name of ["hypha", "monitoring", "jobs"]) {
     // The strictest standard: pods that do not fit it are refused.
     const labels = { "pod-security.kubernetes.io/enforce": "restricted" };
     const namespace = { apiVersion: "v1", kind: "Namespace", metadata: { name, labels } };
@@ -40,7 +42,7 @@ function podOf(manifest: Manifest): Manifest | undefined {
 }
 
 testWith(
-  "a real API server takes what the chart makes and the plain manifests, also as restricted pods",
+  "a real API server takes what the charts make and the plain manifests, also as restricted pods",
   "control-plane",
   "kube",
   async () => {
@@ -61,13 +63,19 @@ testWith(
     }
     const helm = tool("helm");
     assert(helm !== undefined, "run scripts/setup.sh packages as well");
-    for (const { name, values } of CASES) {
-      for (const manifest of await render(helm, merged(LEAST, values))) {
+    const checkAll = async (name: string, manifests: readonly Manifest[]) => {
+      for (const manifest of manifests) {
         await check(name, manifest);
         const pod = podOf(manifest);
         // What this case adds to the pod is not what the chart is asked about.
         if (pod && name !== "everything of a pod") await check(`${name} (pod)`, pod);
       }
+    };
+    for (const { name, values } of CASES) {
+      await checkAll(name, await render(helm, merged(LEAST, values)));
+    }
+    for (const { name, values } of K8S_CASES) {
+      await checkAll(name, (await renderK8s(values)).manifests);
     }
     assertEquals(refused, []);
 

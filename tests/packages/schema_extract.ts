@@ -1,6 +1,6 @@
 /**
- * Writes `kubernetes_schema.json`: what Kubernetes and the Prometheus operator say about the kinds of objects the chart
- * makes, without descriptions, so that tests need neither.
+ * Writes `kubernetes_schema.json`: what Kubernetes and the Prometheus operator say about the kinds of objects the charts
+ * make, without descriptions, so that tests need neither.
  *
  *     deno run --allow-all tests/packages/schema_extract.ts SWAGGER CRD
  *
@@ -18,6 +18,8 @@ const KINDS: Record<string, string> = {
   "autoscaling/v2 HorizontalPodAutoscaler": "io.k8s.api.autoscaling.v2.HorizontalPodAutoscaler",
   "networking.k8s.io/v1 NetworkPolicy": "io.k8s.api.networking.v1.NetworkPolicy",
   "policy/v1 PodDisruptionBudget": "io.k8s.api.policy.v1.PodDisruptionBudget",
+  "rbac.authorization.k8s.io/v1 Role": "io.k8s.api.rbac.v1.Role",
+  "rbac.authorization.k8s.io/v1 RoleBinding": "io.k8s.api.rbac.v1.RoleBinding",
   "v1 PersistentVolumeClaim": "io.k8s.api.core.v1.PersistentVolumeClaim",
   "v1 Secret": "io.k8s.api.core.v1.Secret",
   "v1 Service": "io.k8s.api.core.v1.Service",

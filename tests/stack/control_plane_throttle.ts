@@ -35,17 +35,18 @@ export async function throttle(plane: ControlPlane, token: string): Promise<Asyn
     const { headers } = await plane.request("GET", TARGET, { token });
     return headers.get("x-kubernetes-pf-flowschema-uid") === schema;
   });
-  const holding = new AbortController();
-  let held = hold(plane, other, holding.signal);
+  let held = await hold(plane, other);
   await until(async () => {
     // A question of ours may have been in its way.
-    if (await held.isOver()) held = hold(plane, other, holding.signal);
+    if (held.isOver()) {
+      await held.end();
+      held = await hold(plane, other);
+    }
     return await isAnswered(429);
   });
   return {
     async [Symbol.asyncDispose]() {
-      holding.abort();
-      await held.over;
+      await held.end();
       await plane.request("DELETE", `${FLOW_CONTROL}/flowschemas/${name}`);
       await plane.request("DELETE", `${FLOW_CONTROL}/prioritylevelconfigurations/${name}`);
       await until(async () => !await isAnswered(429));
@@ -95,16 +96,26 @@ async function limit(plane: ControlPlane, name: string, users: string[]): Promis
   return (await plane.create(`${FLOW_CONTROL}/flowschemas`, schema)).metadata.uid;
 }
 
-/** A request that begins and does not go on. */
-function hold(plane: ControlPlane, token: string, signal: AbortSignal) {
-  const body = new ReadableStream<Uint8Array>({
-    start: (controller) => controller.enqueue(new TextEncoder().encode('{"metadata":{')),
-  });
-  const headers = { authorization: `Bearer ${token}`, "content-type": "application/json" };
-  const request = { method: "POST", client: plane.client, headers, body, signal };
-  const over = fetch(`${plane.url}${TARGET}`, request)
-    .then((answer) => answer.body?.cancel())
-    .catch(() => {});
-  const isOver = async () => await Promise.race([over.then(() => true), Promise.resolve(false)]);
-  return { over, isOver };
+/** A request that begins and does not go on, until its connection is closed. */
+async function hold(plane: ControlPlane, token: string) {
+  const { hostname, port } = new URL(plane.url);
+  const connection = await Deno.connectTls({ hostname, port: Number(port), caCerts: [plane.ca] });
+  const head = [
+    `POST ${TARGET} HTTP/1.1`,
+    `Host: ${hostname}:${port}`,
+    `Authorization: Bearer ${token}`,
+    "Content-Type: application/json",
+    "Content-Length: 1000",
+  ];
+  const text = `${head.join("\r\n")}\r\n\r\n{"metadata":{`;
+  await connection.write(new TextEncoder().encode(text));
+  let isOver = false;
+  const over = connection.read(new Uint8Array(1)).catch(() => {}).then(() => isOver = true);
+  return {
+    isOver: () => isOver,
+    async end(): Promise<void> {
+      connection.close();
+      await over;
+    },
+  };
 }
