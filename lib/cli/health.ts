@@ -2,6 +2,7 @@
 import { get } from "node:http";
 import { messageOf } from "../errors.ts";
 import type { CommandContext } from "./command.ts";
+import { portOption } from "./numbers.ts";
 import { readOptions, usage } from "./option.ts";
 import { HEALTH_OPTIONS } from "./options.ts";
 
@@ -78,7 +79,7 @@ function statusAddress(port: string | undefined, host: string | undefined, path:
   if (port === undefined) {
     throw usage("--metrics-port is required (or set HYPHA_METRICS_PORT), as the worker has it");
   }
-  if (!/^\d{1,5}$/.test(port) || Number(port) === 0 || Number(port) > 65535) {
+  if (portOption("metrics-port", port) === 0) {
     throw usage(`--metrics-port must be the number of the worker's port, received ${port}`);
   }
   const own: Record<string, string> = { "0.0.0.0": "127.0.0.1", "::": "[::1]", "[::]": "[::1]" };

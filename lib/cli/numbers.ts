@@ -10,6 +10,12 @@ export function positive(name: string, value: string | undefined): number | unde
   return number;
 }
 
+/** The number of a TCP port; 0 stands for any that is free. Throws `usage`. */
+export function portOption(name: string, value: string): number {
+  if (/^\d{1,5}$/.test(value) && Number(value) <= 65535) return Number(value);
+  throw usage(`--${name} must be a port number, received ${value}`);
+}
+
 /** A size in bytes. Throws `usage`. */
 export function sizeOption(name: string, value: string | undefined): number | undefined {
   if (value === undefined) return undefined;

@@ -64,6 +64,8 @@ export const MANAGER_OPTIONS: readonly Option[] = [
     default: "600",
   },
 ];
+/** All about environments that commands have in common. */
+export const CACHE_OPTIONS: readonly Option[] = [CACHE_DIR, ...CACHE_LIMITS, ...MANAGER_OPTIONS];
 export const ISOLATION: Option = {
   name: "isolation",
   group: "Session",
@@ -144,9 +146,7 @@ export const START_OPTIONS: readonly Option[] = [
     help: "Who may find the worker",
     default: "protected",
   },
-  CACHE_DIR,
-  ...CACHE_LIMITS,
-  ...MANAGER_OPTIONS,
+  ...CACHE_OPTIONS,
   {
     name: "working-dir",
     group: "Session",

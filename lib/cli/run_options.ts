@@ -1,6 +1,6 @@
 /** Options of `run`. */
 import { CONFIG, type Option } from "./option.ts";
-import { CACHE_DIR, CACHE_LIMITS, ISOLATION, MANAGER_OPTIONS, VERBOSE } from "./options.ts";
+import { CACHE_OPTIONS, ISOLATION, VERBOSE } from "./options.ts";
 
 /** Options of `run`. */
 export const RUN_OPTIONS: readonly Option[] = [
@@ -50,9 +50,7 @@ export const RUN_OPTIONS: readonly Option[] = [
     environment: false,
     file: false,
   },
-  CACHE_DIR,
-  ...CACHE_LIMITS,
-  ...MANAGER_OPTIONS,
+  ...CACHE_OPTIONS,
   {
     name: "working-dir",
     group: "Session",

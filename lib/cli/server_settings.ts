@@ -1,7 +1,7 @@
 /** Settings of every command that joins a Hypha server as a worker, from flags and environment variables, checked. */
 import { messageOf } from "../errors.ts";
 import { addSecret, type LogFormat } from "../log.ts";
-import { milliseconds } from "./numbers.ts";
+import { milliseconds, portOption } from "./numbers.ts";
 import { type ParsedOptions, usage } from "./option.ts";
 
 /** How a worker joins a server, and what it tells. */
@@ -91,10 +91,7 @@ function readLogFormat(format: string | undefined): LogFormat {
 function readMetrics(text: (name: string) => string | undefined): ServerSettings["metrics"] {
   const port = text("metrics-port");
   if (port === undefined) return undefined;
-  if (!/^\d{1,5}$/.test(port) || Number(port) > 65535) {
-    throw usage(`--metrics-port must be a port number, received ${port}`);
-  }
-  return { port: Number(port), hostname: text("metrics-host") ?? "127.0.0.1" };
+  return { port: portOption("metrics-port", port), hostname: text("metrics-host") ?? "127.0.0.1" };
 }
 
 function required(name: string): never {

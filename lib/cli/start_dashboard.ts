@@ -10,6 +10,7 @@ import type { WorkerConnection } from "../service/connection.ts";
 import { VERSION } from "../version.ts";
 import type { Environments, Worker } from "../worker/worker.ts";
 import type { Assembly } from "./assemble.ts";
+import { portOption } from "./numbers.ts";
 import { usage } from "./option.ts";
 import type { StartSettings } from "./start_settings.ts";
 
@@ -32,15 +33,13 @@ export function readDashboardSettings(
   const token = text("dashboard-token");
   addSecret(token);
   if (port === undefined) return undefined;
-  if (!/^\d{1,5}$/.test(port) || Number(port) > 65535) {
-    throw usage(`--dashboard-port must be a port number, received ${port}`);
-  }
+  const number = portOption("dashboard-port", port);
   if (token !== undefined && !(/^[\x21-\x7e]+$/.test(token) && token.length >= MIN_TOKEN)) {
     throw usage(
       `--dashboard-token must have at least ${MIN_TOKEN} characters, ASCII without spaces`,
     );
   }
-  return { port: Number(port), hostname: text("dashboard-host") ?? "127.0.0.1", token };
+  return { port: number, hostname: text("dashboard-host") ?? "127.0.0.1", token };
 }
 
 /** Parts of the worker as they come. */

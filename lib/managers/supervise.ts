@@ -97,10 +97,11 @@ export async function supervise(call: SupervisedCall): Promise<Execution> {
   await ensureDir(directory);
   try {
     const file = join(directory, "arguments");
-    const all = next.length === 0 ? argv : ["sh", "-c", IN_TURN, directory, ...argv];
+    const follows = next.length > 0;
+    const all = follows ? ["sh", "-c", IN_TURN, directory, ...argv] : argv;
     const texts = {
       ...call.files,
-      next: next.join("\n") + "\n",
+      ...(follows ? { next: next.join("\n") + "\n" } : {}),
       arguments: all.join("\n") + "\n",
     };
     const write = ([name, text]: [string, string]) =>
