@@ -56,7 +56,7 @@ trap 'kill $WARM 2>/dev/null; rm -rf "$LOGS"; [ -z "${HYPHA_TEST_MEMORY:-}" ] ||
 # warm NAME MODULE: a process whose forks are the servers and clients of the tests (tests/stack/warm.py). Tests work
 # without it, and take longer.
 warm() {
-  "$TOOLS/$1/bin/python" "$ROOT/tests/stack/warm.py" "$LOGS/$1.sock" "$2" </dev/null >/dev/null 2>&1 &
+  PYTHONPATH="$ROOT/tests/stack/$1_site" "$TOOLS/$1/bin/python" "$ROOT/tests/stack/warm.py" "$LOGS/$1.sock" "$2" </dev/null >/dev/null 2>&1 &
   WARM="$WARM $!"
   for _ in $(seq 600); do
     [ -S "$LOGS/$1.sock" ] && return

@@ -3,7 +3,7 @@
     python warm.py SOCKET MODULE
 
 Imports everything that MODULE imports, but for the package it is of (which may look at its variables while it is
-imported), then serves a Unix socket until its parent ends. Who connects sends one line of JSON,
+imported), calls `warm_up` of a `sitecustomize` that has one, then serves a Unix socket until its parent ends. Who connects sends one line of JSON,
 
     {"module": NAME} or {"code": TEXT}, with "args", "env", "cwd", "stdin" (a text), "stdout" and "stderr" (files)
 
@@ -45,6 +45,7 @@ def preload(module: str) -> None:
             importlib.import_module(name)
         except Exception:
             pass
+    getattr(sys.modules.get("sitecustomize"), "warm_up", lambda: None)()
 
 
 def redirect(path: Optional[str], target: int, flags: int) -> None:
