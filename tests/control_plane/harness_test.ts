@@ -4,8 +4,9 @@ import { KubernetesClient } from "../../lib/kubernetes/api/client.ts";
 import { loadConfiguration } from "../../lib/kubernetes/api/configuration.ts";
 import { exec } from "../../lib/kubernetes/api/exec.ts";
 import type { Job, Pod, Secret } from "../../lib/kubernetes/api/types.ts";
-import { ControlPlane, controlPlaneTest, until } from "../stack/control_plane.ts";
+import { ControlPlane, controlPlaneTest } from "../stack/control_plane.ts";
 import { throttle } from "../stack/control_plane_throttle.ts";
+import { until } from "../stack/control_plane_time.ts";
 import { waitFor } from "../stack/control_plane_wait.ts";
 import { container, Workloads } from "./support.ts";
 
@@ -212,7 +213,10 @@ controlPlaneTest("the cluster of the tests does what a cluster does", async (tes
         subjects: [{ kind: "ServiceAccount", name: "reader", namespace: work.namespace }],
       });
       // Roles are known a moment later.
-      await until(async () => (await plane.request("GET", work.pods, { token })).status === 200);
+      await until(
+        async () => (await plane.request("GET", work.pods, { token })).status === 200,
+        "the role is known",
+      );
       {
         await using _throttled = await throttle(plane, token);
         const refused = await plane.request("GET", work.pods, { token });
@@ -234,7 +238,7 @@ controlPlaneTest("the cluster of the tests does what a cluster does", async (tes
       const before = (await find())!;
       const name = before.metadata!.name!;
       // A process runs before it has written.
-      await until(async () => (pid = Number(await work.log(name))) > 0);
+      await until(async () => (pid = Number(await work.log(name))) > 0, "it has written");
       const list = await plane.request<{ metadata: { resourceVersion: string } }>("GET", work.pods);
       const version = list.body.metadata.resourceVersion;
       await plane.stopApiServer();

@@ -3,13 +3,15 @@ import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { KubernetesClient } from "../../lib/kubernetes/api/client.ts";
 import { loadConfiguration } from "../../lib/kubernetes/api/configuration.ts";
 import { DEFAULT_JOB_SETTINGS, type JobSettings } from "../../lib/kubernetes/jobs/settings.ts";
-import { checkAccess, neededRights, type Right } from "../../lib/kubernetes/worker/access_check.ts";
+import { checkAccess, neededRights } from "../../lib/kubernetes/worker/access_check.ts";
 import { kubernetesMethods } from "../../lib/kubernetes/worker/methods.ts";
 import { KubernetesWorker } from "../../lib/kubernetes/worker/worker.ts";
 import { WorkerError } from "../../lib/errors.ts";
 import { silentLogger } from "../../lib/log.ts";
 import type { Caller } from "../../lib/worker/caller.ts";
-import { ControlPlane, controlPlaneTest, until } from "../stack/control_plane.ts";
+import { ControlPlane, controlPlaneTest } from "../stack/control_plane.ts";
+import { limited, until } from "../stack/control_plane_time.ts";
+import { accountWith, wantedRights } from "./accounts.ts";
 
 const CALLER: Caller = {
   kind: "direct",
@@ -18,35 +20,6 @@ const CALLER: Caller = {
   anonymous: false,
   admin: true,
 };
-
-/** A service account with rights, as a kubeconfig. */
-async function account(
-  plane: ControlPlane,
-  namespace: string,
-  name: string,
-  rights: readonly Right[],
-): Promise<string> {
-  const token = await plane.asServiceAccount(namespace, name);
-  const group = "/apis/rbac.authorization.k8s.io/v1";
-  await plane.create(`${group}/namespaces/${namespace}/roles`, {
-    apiVersion: "rbac.authorization.k8s.io/v1",
-    kind: "Role",
-    metadata: { name },
-    rules: rights.map(({ group, resource, subresource, verb }) => ({
-      apiGroups: [group],
-      resources: [subresource === undefined ? resource : `${resource}/${subresource}`],
-      verbs: [verb],
-    })),
-  });
-  await plane.create(`${group}/namespaces/${namespace}/rolebindings`, {
-    apiVersion: "rbac.authorization.k8s.io/v1",
-    kind: "RoleBinding",
-    metadata: { name },
-    roleRef: { apiGroup: "rbac.authorization.k8s.io", kind: "Role", name },
-    subjects: [{ kind: "ServiceAccount", name, namespace }],
-  });
-  return plane.kubeconfig({ token });
-}
 
 /** A worker, and calls of its methods. */
 async function workerOf(plane: ControlPlane, kubeconfig: string, namespace: string) {
@@ -98,15 +71,16 @@ async function workerOf(plane: ControlPlane, kubeconfig: string, namespace: stri
         },
       }),
     /** Resolves when a session is so. */
-    known: async (id: string, isSo: (info: Record<string, unknown>) => boolean) => {
-      const session = worker.anySession(`ws/${id}`);
-      for (;;) {
-        const { revision } = session;
-        const info = await call("get_session_info", { "session_id": id });
-        if (isSo(info)) return info;
-        await session.changedWithin(120_000, revision, new AbortController().signal);
-      }
-    },
+    known: (id: string, isSo: (info: Record<string, unknown>) => boolean) =>
+      limited(`session ${id} is as it should be`, 120_000, async (signal) => {
+        const session = worker.anySession(`ws/${id}`);
+        for (;;) {
+          const { revision } = session;
+          const info = await call("get_session_info", { "session_id": id });
+          if (isSo(info)) return info;
+          await session.changedWithin(120_000, revision, signal);
+        }
+      }),
     log: async (id: string) => {
       const { items } = await call<{ items: { content: string }[] }>("get_logs", {
         "session_id": id,
@@ -124,15 +98,17 @@ controlPlaneTest(
     await using plane = await ControlPlane.start();
     const namespace = await plane.namespace();
     const rights = neededRights(true);
-    const kubeconfig = await account(plane, namespace, "worker", rights);
+    const account = async (name: string, rights: Parameters<typeof accountWith>[3]) =>
+      plane.kubeconfig({ token: await accountWith(plane, namespace, name, rights) });
+    const kubeconfig = await account("worker", wantedRights());
     let first = await workerOf(plane, kubeconfig, namespace);
     try {
       await test.step("its rights are what it asks for, and one less is told", async () => {
         await checkAccess(first.client, namespace, rights, silentLogger);
-        const less = rights.filter(({ resource }) => resource !== "secrets");
+        const less = wantedRights().filter(({ resource }) => resource !== "secrets");
         await using other = await workerOf(
           plane,
-          await account(plane, namespace, "less", less),
+          await account("less", less),
           namespace,
         );
         const error = await assertRejects(
@@ -177,7 +153,10 @@ controlPlaneTest(
         assertEquals((late.error as { ename: string }).ename, "TimeoutError");
         const pid = Number(late.stdout);
         assert(pid > 1, String(late.stdout));
-        await until(() => Deno.stat(`/proc/${pid}`).then(() => false, () => true));
+        await until(
+          () => Deno.stat(`/proc/${pid}`).then(() => false, () => true),
+          "the command has ended in the container",
+        );
       });
 
       await test.step("what keeps a pod from running is told, and nothing is left", async () => {

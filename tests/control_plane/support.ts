@@ -69,7 +69,9 @@ export class Workloads {
 
   /** What a pod has written. */
   async log(pod: string, query = ""): Promise<string> {
-    return (await this.plane.request<string>("GET", `${this.pods}/${pod}/log${query}`)).body;
+    const path = `${this.pods}/${pod}/log${query}`;
+    // One that is followed ends with its container.
+    return (await this.plane.request<string>("GET", path, { timeout: 120_000 })).body;
   }
 
   /** Why the container of a pod waits, or ended. */
@@ -77,4 +79,48 @@ export class Workloads {
     const state = pod?.status?.containerStatuses?.[0]?.state;
     return state?.waiting?.reason ?? state?.terminated?.reason;
   }
+}
+
+/** A namespace of a cluster, in which objects are made. */
+interface Place {
+  readonly plane: ControlPlane;
+  readonly namespace: string;
+}
+
+/** Makes a secret. */
+export async function makeSecret(
+  { plane, namespace }: Place,
+  name: string,
+  stringData: Record<string, string>,
+): Promise<void> {
+  const path = `/api/v1/namespaces/${namespace}/secrets`;
+  await plane.create(path, { metadata: { name }, stringData });
+}
+
+/** Makes a claim that has its volume, in which the file `greeting` greets. */
+export async function makeClaim({ plane, namespace }: Place, name: string): Promise<void> {
+  const spec = {
+    accessModes: ["ReadWriteMany"],
+    storageClassName: "",
+    capacity: { storage: "1Gi" },
+  };
+  // What the controller of volumes does in a cluster that has one.
+  const annotations = { "pv.kubernetes.io/bind-completed": "yes" };
+  const claims = `/api/v1/namespaces/${namespace}/persistentvolumeclaims`;
+  const { capacity: requests, ...same } = spec;
+  const claim = await plane.create(claims, {
+    metadata: { name, annotations, uid: "" },
+    spec: { ...same, volumeName: name, resources: { requests } },
+  });
+  await plane.create("/api/v1/persistentvolumes", {
+    metadata: { name },
+    spec: {
+      ...spec,
+      hostPath: { path: "/nowhere" },
+      claimRef: { namespace, name, uid: claim.metadata.uid },
+    },
+  });
+  const directory = `${plane.directory}/kubelet/claims/${namespace}/${name}`;
+  await Deno.mkdir(directory, { recursive: true });
+  await Deno.writeTextFile(`${directory}/greeting`, "hello from the claim");
 }

@@ -41,8 +41,13 @@ make_packages() {
 # A real Kubernetes control plane in one program, and what the tests ask it about besides what it knows itself.
 make_kube() {
   _source=$STACK/control_plane
+  # Otherwise it says of itself that it is no version, and helm takes it for too old.
+  _version=$(sed -n 's/.*k8s\.io\/kubernetes v\([0-9.]*\)$/\1/p' "$_source/go.mod")
+  _minor=${_version#*.}
+  _about=k8s.io/component-base/version
+  _linker="-s -w -X $_about.gitVersion=v$_version -X $_about.gitMajor=${_version%%.*} -X $_about.gitMinor=${_minor%%.*}"
   # The files are named rather than the folder: its notes are not built.
-  set -- kube "$MONITOR" "$_source"/go.* "$_source"/*.go "$_source"/kubelet/*.go "$KUBE_COMPILER"
+  set -- kube "$MONITOR" "$_source"/go.* "$_source"/*.go "$_source"/kubelet/*.go "$KUBE_COMPILER" "$_linker"
   if fresh "$@" && [ -x "$TOOLS/kube/control-plane" ]; then return; fi
   prepare_go "the control plane is not built: the tests that need one are" || return 0
   say "kube: building a control plane; the first time this takes some minutes"
@@ -50,7 +55,7 @@ make_kube() {
   _directory=$(cd "$TOOLS/kube" && go mod download -json "$MONITOR" | sed -n 's/.*"Dir": "\(.*\)".*/\1/p')
   # Files of modules may not be written to, and copies would not be either.
   install -m 644 "$_directory/example/prometheus-operator-crd/monitoring.coreos.com_servicemonitors.yaml" "$TOOLS/kube/servicemonitors.yaml"
-  (cd "$_source" && go build -gcflags=all="$KUBE_COMPILER" -gcflags=std= -ldflags "-s -w" -o "$TOOLS/kube/control-plane" .)
+  (cd "$_source" && go build -gcflags=all="$KUBE_COMPILER" -gcflags=std= -ldflags "$_linker" -o "$TOOLS/kube/control-plane" .)
   stamp "$@"
   say "kube: $TOOLS/kube/control-plane"
 }

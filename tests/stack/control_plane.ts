@@ -6,6 +6,7 @@
  */
 import { join } from "@std/path";
 import { ControlPlaneProcess } from "./control_plane_process.ts";
+import { limited, until } from "./control_plane_time.ts";
 import { stackPaths } from "./stack.ts";
 
 /** A node of the cluster. */
@@ -49,6 +50,8 @@ export interface RequestOptions {
   readonly token?: string;
   /** @default application/json */
   readonly contentType?: string;
+  /** How long the whole answer may take to come (milliseconds). @default 20000 */
+  readonly timeout?: number;
 }
 
 /** An answer of the API server. */
@@ -61,8 +64,8 @@ export interface ApiAnswer<T> {
 
 const PROGRAM = join(stackPaths.tools, "kube", "control-plane");
 
-/** How often something is asked for that cannot be waited for (milliseconds). */
-const POLL_MS = 50;
+/** How long an answer may take (milliseconds): machines may be slow. */
+const REQUEST_MS = 20_000;
 
 let complained = false;
 
@@ -197,26 +200,33 @@ export class ControlPlane implements AsyncDisposable {
     });
   }
 
-  /** One request, such as `request("GET", "/api/v1/namespaces/default/pods")`. Never throws because of an answer. */
+  /**
+   * One request, such as `request("GET", "/api/v1/namespaces/default/pods")`. Throws when no answer comes, and never
+   * because of an answer.
+   */
   async request<T = Record<string, unknown>>(
     method: string,
     path: string,
     options: RequestOptions = {},
   ): Promise<ApiAnswer<T>> {
     const { body, token = this.token, contentType = "application/json" } = options;
-    const response = await fetch(`${this.url}${path}`, {
-      method,
-      client: this.client,
-      headers: { authorization: `Bearer ${token}`, "content-type": contentType },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    const { timeout = REQUEST_MS } = options;
+    return await limited(`${method} ${path}`, timeout, async (signal) => {
+      const response = await fetch(`${this.url}${path}`, {
+        method,
+        client: this.client,
+        headers: { authorization: `Bearer ${token}`, "content-type": contentType },
+        signal,
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      });
+      const text = await response.text();
+      const isJson = response.headers.get("content-type")?.includes("json") ?? false;
+      return {
+        status: response.status,
+        headers: response.headers,
+        body: (isJson ? JSON.parse(text) : text) as T,
+      };
     });
-    const text = await response.text();
-    const isJson = response.headers.get("content-type")?.includes("json") ?? false;
-    return {
-      status: response.status,
-      headers: response.headers,
-      body: (isJson ? JSON.parse(text) : text) as T,
-    };
   }
 
   /** Makes an object that has to be taken: the path is that of its kind in its namespace. */
@@ -232,7 +242,10 @@ export class ControlPlane implements AsyncDisposable {
   async namespace(name = `test-${crypto.randomUUID().slice(0, 8)}`): Promise<string> {
     await this.create("/api/v1/namespaces", { metadata: { name } });
     const account = `/api/v1/namespaces/${name}/serviceaccounts/default`;
-    await until(async () => (await this.request("GET", account)).status === 200);
+    await until(
+      async () => (await this.request("GET", account)).status === 200,
+      `namespace ${name} has its service account`,
+    );
     return name;
   }
 
@@ -263,9 +276,4 @@ interface Ready {
   readonly ca: string;
   readonly token: string;
   readonly directory: string;
-}
-
-/** Asks again and again until it is so; for what the API server does not announce. */
-export async function until(isSo: () => Promise<boolean>): Promise<void> {
-  while (!await isSo()) await new Promise((resolve) => setTimeout(resolve, POLL_MS));
 }

@@ -1,4 +1,11 @@
 /** The process of a control plane: lines of JSON to it, lines of JSON from it. */
+import { limited } from "./control_plane_time.ts";
+
+/** How long it may take to start, also to start the API server again (milliseconds): machines may be slow. */
+const START_MS = 180_000;
+
+/** How long it may take to end; then it is killed, which ends what it has started, too (milliseconds). */
+const STOP_MS = 60_000;
 
 /** How much of what it complains about is kept (characters). */
 const SAID = 20_000;
@@ -23,7 +30,7 @@ export class ControlPlaneProcess {
       stderr: "piped",
     }).spawn();
     this.#input = this.#child.stdin.getWriter();
-    this.ready = this.#isReady.promise;
+    this.ready = this.#within("the control plane starts", this.#isReady.promise);
     // Whoever does not wait for it gets to know by what is asked next.
     this.ready.catch(() => {});
     this.#reading = Promise.all([this.#readAnswers(), this.#readComplaints()]).then(() => {
@@ -44,14 +51,27 @@ export class ControlPlaneProcess {
     const line = new TextEncoder().encode(`${JSON.stringify({ ...request, id })}\n`);
     // A process that has ended is told of by its output.
     this.#input.write(line).catch(() => {});
-    return await answer.promise;
+    return await this.#within(`the control plane does ${request.do}`, answer.promise);
   }
 
   /** Ends it, and with it everything it has started. */
   async stop(): Promise<void> {
     await this.#input.close().catch(() => {});
+    const timer = setTimeout(() => this.#child.kill("SIGKILL"), STOP_MS);
     await this.#child.status;
+    clearTimeout(timer);
     await this.#reading;
+  }
+
+  /** Does not wait for ever; an error has what the process has complained about. */
+  async #within<T>(what: string, work: Promise<T>): Promise<T> {
+    return await limited(what, START_MS, (signal) => {
+      const late = Promise.withResolvers<T>();
+      signal.addEventListener("abort", () => {
+        late.reject(new Error(`${signal.reason.message}; it says: ${this.#said.trim()}`));
+      });
+      return Promise.race([work, late.promise]);
+    });
   }
 
   async #readAnswers(): Promise<void> {

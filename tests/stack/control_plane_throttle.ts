@@ -1,5 +1,6 @@
 /** Makes the API server refuse the requests of one user as it does under load: 429 with Retry-After. */
-import { type ControlPlane, until } from "./control_plane.ts";
+import type { ControlPlane } from "./control_plane.ts";
+import { until } from "./control_plane_time.ts";
 
 const FLOW_CONTROL = "/apis/flowcontrol.apiserver.k8s.io/v1";
 const RBAC = "/apis/rbac.authorization.k8s.io/v1/namespaces/default";
@@ -34,7 +35,7 @@ export async function throttle(plane: ControlPlane, token: string): Promise<Asyn
   await until(async () => {
     const { headers } = await plane.request("GET", TARGET, { token });
     return headers.get("x-kubernetes-pf-flowschema-uid") === schema;
-  });
+  }, "the limit holds for the owner of the token");
   let held = await hold(plane, other);
   await until(async () => {
     // A question of ours may have been in its way.
@@ -43,13 +44,13 @@ export async function throttle(plane: ControlPlane, token: string): Promise<Asyn
       held = await hold(plane, other);
     }
     return await isAnswered(429);
-  });
+  }, "requests are refused");
   return {
     async [Symbol.asyncDispose]() {
       await held.end();
       await plane.request("DELETE", `${FLOW_CONTROL}/flowschemas/${name}`);
       await plane.request("DELETE", `${FLOW_CONTROL}/prioritylevelconfigurations/${name}`);
-      await until(async () => !await isAnswered(429));
+      await until(async () => !await isAnswered(429), "requests are not refused any more");
     },
   };
 }
@@ -96,6 +97,12 @@ async function limit(plane: ControlPlane, name: string, users: string[]): Promis
   return (await plane.create(`${FLOW_CONTROL}/flowschemas`, schema)).metadata.uid;
 }
 
+/**
+ * More than Go's server reads for a request that has been refused. Of less it waits for all before it answers, so that a
+ * request which got no room would look like one that has it.
+ */
+const LENGTH = 1_000_000;
+
 /** A request that begins and does not go on, until its connection is closed. */
 async function hold(plane: ControlPlane, token: string) {
   const { hostname, port } = new URL(plane.url);
@@ -105,7 +112,7 @@ async function hold(plane: ControlPlane, token: string) {
     `Host: ${hostname}:${port}`,
     `Authorization: Bearer ${token}`,
     "Content-Type: application/json",
-    "Content-Length: 1000",
+    `Content-Length: ${LENGTH}`,
   ];
   const text = `${head.join("\r\n")}\r\n\r\n{"metadata":{`;
   await connection.write(new TextEncoder().encode(text));

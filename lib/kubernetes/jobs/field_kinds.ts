@@ -37,7 +37,7 @@ export const jobType: Kind<JobType> = {
 /** The `image` of a manifest. */
 export const image: Kind<string> = {
   words: "text",
-  rule: "the name of an image with a tag or digest, so it must contain `:`",
+  rule: "the name of an image, in small letters, with a tag or digest, so it must contain `:`",
   schema: { type: "string" },
   read(value, place, { settings, workspace }) {
     const parsed = typeof value === "string" ? parseImage(value) : undefined;

@@ -13,7 +13,7 @@ const MAX_WARNINGS = 10;
 const HYPHA_FIELDS: ReadonlySet<string> = new Set(
   ("id name description version format_version api_version icon tags documentation covers badges authors " +
     "attachments files config links maintainers license git_repo source source_hash passive dependencies " +
-    "requirements channels entry_point entry_script scripts services daemon singleton worker_managed autoscaling " +
+    "requirements channels entry_point entry_script scripts services service_ids daemon singleton worker_managed autoscaling " +
     "startup_config startup_context service_selection_mode created_by created_at owners alias parent_id app_id " +
     "artifact_id collection disabled lazy stop_after_inactive files_to_stage files_to_save").split(
       " ",

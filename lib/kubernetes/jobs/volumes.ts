@@ -87,7 +87,7 @@ const hostPath: Kind<string> = {
   },
 };
 
-const items = listOf(
+const files = listOf(
   mapping({
     key: {
       kind: text("a key: letters, digits, dots, dashes and underscores", isDataKey),
@@ -113,8 +113,9 @@ const entry = mapping({
   size_limit: { kind: bytes, description: "Of `empty_dir`: the most it may hold." },
   read_only: { kind: flag, description: "Whether it cannot be written." },
   sub_path: { kind: relativePath, description: "Only this part of the volume." },
-  items: {
-    kind: items,
+  // Not `items`, as Kubernetes has it: Hypha's server cannot keep a mapping in which something is called that.
+  files: {
+    kind: files,
     description: "Of `secret` and `config_map`: only these entries, `{key, path}`.",
   },
 });
@@ -161,8 +162,8 @@ function volumeOf(read: Entry, name: string, place: Place, scope: Scope): Mounte
   if (source === undefined || given.length > 1) {
     throw invalid(place, `a mapping with exactly one of ${SOURCES.join(", ")}`);
   }
-  if (read.items !== undefined && source !== "secret" && source !== "config_map") {
-    throw misplaced(below(place, "items"), "is only for secret and config_map", "Use sub_path.");
+  if (read.files !== undefined && source !== "secret" && source !== "config_map") {
+    throw misplaced(below(place, "files"), "is only for secret and config_map", "Use sub_path.");
   }
   if (read.size_limit !== undefined && source !== "empty_dir") {
     throw misplaced(below(place, "size_limit"), "is only for empty_dir", "Leave it out.");
@@ -173,7 +174,7 @@ function volumeOf(read: Entry, name: string, place: Place, scope: Scope): Mounte
     secret: string;
     host_path: string;
   };
-  const listed = read.items as { key: string; path: string }[] | undefined;
+  const listed = read.files as { key: string; path: string }[] | undefined;
   const chosen = listed === undefined ? {} : { items: listed };
   const readOnly = read.read_only === true;
   const volume: Volume = { name };

@@ -79,9 +79,11 @@ export async function waitForService(wait: ServiceWait): Promise<void> {
         return;
       }
     }
-    const { phase, message } = session.situation;
-    if (session.gone || phase === "failed" || phase === "succeeded") {
-      const why = phase === "failed"
+    const { phase, message, hopeless } = session.situation;
+    // Memory that was too little stays so, however often the cluster tries again.
+    const failed = phase === "failed" || (hopeless === "now" && !session.gone);
+    if (session.gone || failed || phase === "succeeded") {
+      const why = failed
         ? message
         : phase === "succeeded"
         ? "the program has ended"

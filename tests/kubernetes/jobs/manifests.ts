@@ -34,7 +34,7 @@ const GOOD: Readonly<Record<string, readonly unknown[]>> = {
   gpu: [0, 1, { count: 1 }],
   volumes: [
     [{ mount_path: "/a", empty_dir: true }, { mount_path: "/b", empty_dir: { medium: "Memory" } }],
-    [{ mount_path: "/s", secret: "tenant-keys", items: [{ key: "k", path: "f" }] }],
+    [{ mount_path: "/s", secret: "tenant-keys", files: [{ key: "k", path: "f" }] }],
     [{ mount_path: "/m", config_map: "tenant-conf", read_only: true }],
     [{ mount_path: "/d", claim: "tenant-data", sub_path: "a/b" }],
     [],

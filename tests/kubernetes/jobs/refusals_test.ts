@@ -71,8 +71,8 @@ const BAD: [manifest: unknown, place: string, words: string][] = [
     "is not known",
   ],
   [
-    { image, volumes: [{ mount_path: "/a", empty_dir: true, items: [] }] },
-    "manifest.volumes[0].items",
+    { image, volumes: [{ mount_path: "/a", empty_dir: true, files: [] }] },
+    "manifest.volumes[0].files",
     "only for",
   ],
   [

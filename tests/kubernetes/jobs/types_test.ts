@@ -110,7 +110,7 @@ Deno.test("every field of a k8s-job goes where it belongs", () => {
       gpu: 2,
       volumes: [
         { mount_path: "/a", claim: "data", sub_path: "x/y", read_only: true },
-        { name: "conf", mount_path: "/b", config_map: "conf", items: [{ key: "k", path: "d/f" }] },
+        { name: "conf", mount_path: "/b", config_map: "conf", files: [{ key: "k", path: "d/f" }] },
         { mount_path: "/c", secret: "keys" },
         { mount_path: "/dev/shm", empty_dir: { medium: "Memory" }, size_limit: "64Mi" },
         { mount_path: "/e", empty_dir: true },
