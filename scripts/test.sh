@@ -109,6 +109,11 @@ if [ $# -gt 0 ]; then
   count tests
   finish
 fi
+# Building the control plane takes minutes, so it goes on beside the tests, whenever they leave a processor to it.
+PATIENCE=${CONTROL_PLANE_SECONDS:-840}
+setsid nice -n 19 "$ROOT/scripts/setup.sh" kube </dev/null >"$LOGS/kube" 2>&1 &
+KUBE=$!
+
 # Most tests wait for other processes most of the time, so these run side by side; in processes of their own, since
 # some count what their own process has open.
 run apps tests/e2e/[a-c]*_test.ts &
@@ -120,8 +125,22 @@ run interpreter tests/interpreter tests/worker tests/service tests/stack &
 run documents tests/docs tests/examples tests/notebook tests/kubernetes &
 # The processes to be forked stay.
 for JOB in $(jobs -p); do
-  case " $WARM " in *" $JOB "*) ;; *) wait "$JOB" ;; esac
+  case " $WARM $KUBE " in *" $JOB "*) ;; *) wait "$JOB" ;; esac
 done
+while kill -0 "$KUBE" 2>/dev/null && [ "$SECONDS" -lt "$PATIENCE" ]; do sleep 1; done
+if kill -0 "$KUBE" 2>/dev/null; then
+  kill -- "-$KUBE"
+  printf '\n*** NOT RUN: tests/control_plane. The control plane was not built after %d s.\n' "$SECONDS"
+  printf '*** scripts/setup.sh kube builds it, once; then scripts/test.sh runs them.\n\n'
+elif wait "$KUBE"; then
+  sed 's/^/[control] /' "$LOGS/kube"
+  LIMIT=$((LIMIT > SECONDS ? LIMIT - SECONDS : 1))
+  run control tests/control_plane tests/packages/kube_test.ts
+  count control
+else
+  sed 's/^/[control] /' "$LOGS/kube"
+  fail "scripts/setup.sh kube"
+fi
 for NAME in apps sessions workers commands environments interpreter documents; do count "$NAME"; done
 # Whatever is added is run by one of them.
 for DIRECTORY in tests/*/; do
