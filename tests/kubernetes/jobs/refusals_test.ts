@@ -397,6 +397,7 @@ Deno.test("fields of Hypha are passed over, mistyped ones corrected, others told
     config: {},
     dependencies: [],
     scripts: [],
+    service_ids: ["ws/x:default"],
     daemon: false,
     singleton: false,
     autoscaling: null,
