@@ -3,7 +3,7 @@ import { dirname, join } from "@std/path";
 import { environmentNames } from "../../lib/cli/option.ts";
 import { START_OPTIONS } from "../../lib/cli/options.ts";
 import { startCommand } from "../e2e/worker_process.ts";
-import { managerPath, stackPaths } from "../stack/stack.ts";
+import { hostPythons, managerPath, stackPaths } from "../stack/stack.ts";
 import { one, pairs, reachesBuilder, readDockerfile } from "./dockerfile.ts";
 import { available, execute, Folder, tool } from "./support.ts";
 
@@ -196,9 +196,10 @@ print(pathlib.Path.home().exists(), tempfile.NamedTemporaryFile().name.startswit
     const bundled = await execute(stackPaths.deno, ["bundle", "--quiet", "-o", bundle, "main.ts"]);
     assertEquals(bundled.code, 0, bundled.stderr);
     const flags = (await startCommand()).filter((word) => word !== "main.ts");
-    const python = await Deno.realPath(stackPaths.rattlerPython);
-    // Where the interpreter of the stack lies below a home directory nobody else may enter.
-    const home = /^\/root\/[^/]+/.exec(python)?.[0] ?? "";
+    const pythons = [stackPaths.rattlerPython, ...(await hostPythons()).map(({ path }) => path)];
+    // Where interpreters of the stack or of its channel lie below a home directory nobody else may enter.
+    const home = (await Promise.all(pythons.map((path) => Deno.realPath(path))))
+      .map((path) => /^\/root\/[^/]+/.exec(path)?.[0]).find((path) => path !== undefined) ?? "";
     for (const [user, group] of [["8877", "8877"], ["1000680000", "0"]] as const) {
       const output = join(volumes, "plots");
       const { code, stdout, stderr } = await execute(unshare, [
