@@ -118,12 +118,12 @@ KUBE=$!
 
 # Most tests wait for other processes most of the time, so these run side by side; in processes of their own, since
 # some count what their own process has open.
-run apps tests/e2e/[a-c]*_test.ts &
+run apps tests/e2e/[a-c]*_test.ts tests/service tests/stack &
 run sessions tests/e2e/[d-l]*_test.ts &
 run workers tests/e2e/[m-z]*_test.ts &
 run commands tests/cli tests/packages &
 run environments tests/environments tests/managers tests/staging &
-run interpreter tests/interpreter tests/worker tests/service tests/stack &
+run interpreter tests/interpreter tests/worker &
 run documents tests/docs tests/examples tests/notebook tests/kubernetes &
 # The processes to be forked stay.
 for JOB in $(jobs -p); do
