@@ -17,7 +17,7 @@ if [ "${HYPHA_TEST_MEMORY:-}" = mounted ]; then
 elif [ -z "${TMPDIR:-}" ] && [ "$(id -u)" = 0 ] &&
   awk '$1 == "MemAvailable:" { exit !($2 > 14000000) }' /proc/meminfo 2>/dev/null &&
   unshare --mount --propagation private mount -t tmpfs tests /tmp 2>/dev/null; then
-  HYPHA_TEST_MEMORY=mounted exec unshare --mount --propagation private bash "$0" "$@"
+  HYPHA_TEST_MEMORY=mounted exec unshare --mount --propagation private bash "$ROOT/scripts/test.sh" "$@"
 fi
 
 # A test that hangs must not hang whoever waits for the last line.
