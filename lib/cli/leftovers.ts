@@ -48,7 +48,11 @@ export async function occupySessions(directory: string, log: Logger): Promise<Di
 
 /** Takes a directory that was made for this worker alone. */
 export async function occupy(directory: string): Promise<Disposable> {
-  return await FileLock.wait(join(directory, LOCK), "shared");
+  const made = join(directory, `${LOCK}.new`);
+  const lock = await FileLock.wait(made, "shared");
+  // It gets its name when it is locked: between the two another worker would take the directory for one that was left.
+  await Deno.rename(made, join(directory, LOCK));
+  return lock;
 }
 
 /** Removes temporary directories of killed workers below some directories. What cannot be looked into is left. */

@@ -35,6 +35,25 @@ Deno.test("temporary directories of killed workers go, those of living ones and 
   }
 });
 
+Deno.test("a directory that is being taken is not taken for one that was left", async () => {
+  await using dir = await place();
+  let over = false;
+  const others = Promise.all([1, 2, 3].map(async () => {
+    while (!over) await clearTemporary([dir.root], silentLogger);
+  }));
+  try {
+    for (let count = 0; count < 300; count++) {
+      const path = dir.path(`hypha_sessions_${count}`);
+      await Deno.mkdir(path);
+      using _mine = await occupy(path);
+      assertEquals(await dir.has(`hypha_sessions_${count}`), true);
+    }
+  } finally {
+    over = true;
+    await others;
+  }
+});
+
 Deno.test("links are not followed when leftovers are removed", async () => {
   await using dir = await place("hypha_sessions_dead", "elsewhere/precious");
   await Deno.symlink(dir.path("elsewhere"), dir.path("hypha_sessions_dead/link"));
