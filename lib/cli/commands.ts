@@ -2,7 +2,7 @@
 import { PROGRAM } from "../version.ts";
 import { ENV_COMMANDS, KEYS } from "./env_options.ts";
 import { K8S_OPTIONS } from "./k8s_options.ts";
-import { nearest } from "./nearest.ts";
+import { nearest } from "../nearest.ts";
 import { type Option, usage } from "./option.ts";
 import { DOCTOR_OPTIONS, HEALTH_OPTIONS, START_OPTIONS, VERSION_OPTIONS } from "./options.ts";
 import { RUN_OPTIONS } from "./run_options.ts";

@@ -5,7 +5,7 @@ import { bashCompletions } from "./completions_bash.ts";
 import { fishCompletions } from "./completions_fish.ts";
 import { zshCompletions } from "./completions_zsh.ts";
 import { EXIT } from "./exit_codes.ts";
-import { nearest } from "./nearest.ts";
+import { nearest } from "../nearest.ts";
 import { readOptions, usage } from "./option.ts";
 
 const SCRIPTS: Readonly<Record<typeof SHELLS[number], () => string>> = {

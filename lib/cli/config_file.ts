@@ -16,7 +16,7 @@ import { configurationPlaces } from "./config_places.ts";
 import { readKey, type Setting } from "./config_value.ts";
 import { lineOf } from "./config_line.ts";
 import { absolutePath, expandHome } from "./home_path.ts";
-import { nearest } from "./nearest.ts";
+import { nearest } from "../nearest.ts";
 import { type Environment, type FileValues, type Option, usage } from "./option.ts";
 
 /** Read by nobody but the owner. */

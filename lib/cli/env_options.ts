@@ -1,6 +1,6 @@
 /** The commands of `env` and their options: help, completions and documents come from this table. */
 import { EXPORT_FORMATS } from "../environments/export.ts";
-import { nearest } from "./nearest.ts";
+import { nearest } from "../nearest.ts";
 import { CONFIG, environmentNames, type Option, usage } from "./option.ts";
 import { CACHE_DIR, CACHE_LIMITS, JSON_OUTPUT, MANAGER_OPTIONS, VERBOSE } from "./options.ts";
 

@@ -15,7 +15,14 @@ import { Orphans } from "../worker/orphans.ts";
 import type { CommandContext } from "./command.ts";
 import { EXIT } from "./exit_codes.ts";
 import { type K8sSettings, readK8sSettings } from "./k8s_settings.ts";
-import { accessRules, GAVE_UP, joinServer, type ServedParts, serveStatus } from "./serve.ts";
+import {
+  accessRules,
+  GAVE_UP,
+  joinServer,
+  type ServedParts,
+  serveStatus,
+  Stopping,
+} from "./serve.ts";
 
 /** Parts of the worker as they come, for those who ask meanwhile. */
 interface Parts extends ServedParts {
@@ -33,10 +40,8 @@ export async function k8s(args: readonly string[], context: CommandContext): Pro
   if (settings.configuration !== undefined) {
     log.info("Configuration file", { path: settings.configuration });
   }
-  const stopping = Promise.withResolvers<string>();
-  using _signals = context.onStop((signal) => stopping.resolve(signal));
-  const stopped = new AbortController();
-  stopping.promise.then((reason) => stopped.abort(new Error(reason)));
+  const stopping = new Stopping();
+  using _signals = context.onStop((signal) => stopping.stop(signal));
   const parts: Parts = { stopping: false };
   const metrics = new Metrics({
     manager: () => "kubernetes",
@@ -62,9 +67,9 @@ export async function k8s(args: readonly string[], context: CommandContext): Pro
   print(banner(settings, jobs, configuration));
   try {
     const rights = neededRights(jobs.sessionTokens);
-    await checkAccess(client, jobs.namespace, rights, log, stopped.signal);
+    await checkAccess(client, jobs.namespace, rights, log, stopping.signal);
   } catch (error) {
-    if (stopped.signal.aborted) return EXIT.ok;
+    if (stopping.signal.aborted) return EXIT.ok;
     throw error;
   }
   await using worker = parts.worker = await KubernetesWorker.open({
@@ -84,7 +89,7 @@ export async function k8s(args: readonly string[], context: CommandContext): Pro
       settings: jobs,
       serverUrl: settings.serverUrl,
       podServerUrl: settings.podServerUrl,
-      onShutdown: () => stopping.resolve("shutdown"),
+      onShutdown: () => stopping.stop("shutdown"),
     }),
     { log, metrics },
   );
@@ -105,7 +110,7 @@ export async function k8s(args: readonly string[], context: CommandContext): Pro
   if (connection === undefined) return EXIT.ok;
   parts.connection = connection;
   print(registered(settings, jobs, connection.serviceId));
-  const reason = await stopping.promise;
+  const reason = await stopping.reason;
   parts.stopping = true;
   log.info("Stopping", { reason, sessions: worker.activeSessions.length });
   const { length: left } = worker.activeSessions;

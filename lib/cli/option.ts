@@ -2,7 +2,7 @@
 import { parseArgs } from "@std/cli";
 import { WorkerError } from "../errors.ts";
 import { type Paint, paint } from "./colour.ts";
-import { nearest } from "./nearest.ts";
+import { nearest } from "../nearest.ts";
 
 /** One option of a command. */
 export interface Option {

@@ -17,7 +17,7 @@ import { parse as parseToml } from "@std/toml";
 import { invalidEntry, isRecord, showEntry } from "../environments/entry.ts";
 import { parseRequirement } from "../environments/requirement.ts";
 import { messageOf, type WorkerError } from "../errors.ts";
-import { nearest } from "./nearest.ts";
+import { nearest } from "../nearest.ts";
 import { usage } from "./option.ts";
 
 /** What code asks for. */

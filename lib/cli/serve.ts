@@ -12,6 +12,28 @@ import type { ServerSettings } from "./server_settings.ts";
 /** Why a worker stops whose server was away for longer than it may be. */
 export const GAVE_UP = "the server was away for too long";
 
+/** Whether and why a worker is to stop. */
+export class Stopping {
+  readonly #resolvers = Promise.withResolvers<string>();
+  readonly #controller = new AbortController();
+
+  /** The first reason. */
+  get reason(): Promise<string> {
+    return this.#resolvers.promise;
+  }
+
+  /** Fires as soon as there is one. */
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  /** Has the worker stop; does nothing the second time. */
+  stop(reason: string): void {
+    this.#resolvers.resolve(reason);
+    this.#controller.abort(new Error(reason));
+  }
+}
+
 /** The connection as it comes, for those who ask meanwhile. */
 export interface ServedParts {
   connection?: WorkerConnection;
@@ -55,8 +77,7 @@ export interface JoinOptions {
   readonly info: Pick<ServiceInfo, "name" | "description" | "supportedTypes">;
   readonly metrics: Metrics;
   readonly log: Logger;
-  /** Why the worker is to stop, as soon as it is; also told when the server was away for too long. */
-  readonly stopping: PromiseWithResolvers<string>;
+  readonly stopping: Stopping;
   /** Called when the connection is lost: the server forgets what its app controller had started. */
   readonly onLost: () => void;
 }
@@ -68,8 +89,6 @@ export interface JoinOptions {
  */
 export async function joinServer(options: JoinOptions): Promise<WorkerConnection | undefined> {
   const { settings, methods, metrics, log, stopping } = options;
-  const connecting = new AbortController();
-  stopping.promise.then((reason) => connecting.abort(new Error(reason)));
   const info: ServiceInfo = {
     ...options.info,
     id: settings.serviceId,
@@ -86,10 +105,10 @@ export async function joinServer(options: JoinOptions): Promise<WorkerConnection
       token: settings.token,
       clientId: settings.clientId,
       log,
-      signal: connecting.signal,
+      signal: stopping.signal,
       onEvent: (event) => {
         metrics.connection(event);
-        if (event.type === "gave_up") stopping.resolve(GAVE_UP);
+        if (event.type === "gave_up") stopping.stop(GAVE_UP);
         if (event.type === "lost") options.onLost();
       },
       giveUpAfter: settings.reconnectTimeout,
@@ -100,7 +119,7 @@ export async function joinServer(options: JoinOptions): Promise<WorkerConnection
       register: (server) => registerWorker(server, { methods, info, log }),
     });
   } catch (error) {
-    if (connecting.signal.aborted) return undefined;
+    if (stopping.signal.aborted) return undefined;
     throw error;
   }
 }

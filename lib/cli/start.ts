@@ -9,7 +9,14 @@ import { VERSION } from "../version.ts";
 import { assemble, type Assembly } from "./assemble.ts";
 import type { CommandContext } from "./command.ts";
 import { EXIT } from "./exit_codes.ts";
-import { accessRules, GAVE_UP, joinServer, type ServedParts, serveStatus } from "./serve.ts";
+import {
+  accessRules,
+  GAVE_UP,
+  joinServer,
+  type ServedParts,
+  serveStatus,
+  Stopping,
+} from "./serve.ts";
 import { DashboardCorner } from "./start_dashboard.ts";
 import { readSettings, type StartSettings } from "./start_settings.ts";
 
@@ -25,8 +32,8 @@ export async function start(args: readonly string[], context: CommandContext): P
   if (settings.configuration !== undefined) {
     log.info("Configuration file", { path: settings.configuration });
   }
-  const stopping = Promise.withResolvers<string>();
-  using _signals = context.onStop((signal) => stopping.resolve(signal));
+  const stopping = new Stopping();
+  using _signals = context.onStop((signal) => stopping.stop(signal));
   const parts: Parts = { stopping: false };
   const metrics = new Metrics({
     manager: () => parts.assembly?.manager.kind ?? "",
@@ -65,7 +72,7 @@ export async function start(args: readonly string[], context: CommandContext): P
       disableSsl: settings.disableSsl,
       limits: settings.limits,
       policy: settings.policy,
-      onShutdown: () => stopping.resolve("shutdown"),
+      onShutdown: () => stopping.stop("shutdown"),
     }),
     { log, metrics },
   );
@@ -92,7 +99,7 @@ export async function start(args: readonly string[], context: CommandContext): P
   if (connection === undefined) return 0;
   parts.connection = connection;
   print(registered(settings, manager.kind, connection.serviceId));
-  const reason = await stopping.promise;
+  const reason = await stopping.reason;
   parts.stopping = true;
   log.info("Stopping", { reason, sessions: worker.sessions.length });
   if (reason !== GAVE_UP) await worker.drain(settings.drainTimeout);

@@ -7,6 +7,7 @@
  *
  * On disk, below the runtime directory: `launcher-<hash>.py`, written once per version.
  */
+import { concat } from "@std/bytes";
 import { join } from "@std/path";
 import { ensureDir } from "@std/fs";
 import code from "./launcher.py" with { type: "text" };
@@ -223,7 +224,7 @@ async function* readFrames(
         held += value.length;
         continue;
       }
-      const all: Uint8Array<ArrayBuffer> = parts.length === 1 ? parts[0]! : concat(parts, held);
+      const all: Uint8Array<ArrayBuffer> = parts.length === 1 ? parts[0]! : concat(parts);
       const piece = all.subarray(0, needed);
       parts = held === needed ? [] : [all.subarray(needed)];
       held -= needed;
@@ -239,17 +240,4 @@ async function* readFrames(
     signal.removeEventListener("abort", stop);
     await reader.cancel().catch(() => {});
   }
-}
-
-function concat(
-  parts: readonly Uint8Array<ArrayBuffer>[],
-  length: number,
-): Uint8Array<ArrayBuffer> {
-  const all = new Uint8Array(length);
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return all;
 }

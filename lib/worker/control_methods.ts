@@ -1,6 +1,8 @@
 /** Methods that act on a running session: interrupt, cancel, restart, and the questions of editors. */
+import { sessionOf } from "./common_methods.ts";
 import type { Method, Parameter } from "./method.ts";
-import { type MethodContext, SESSION_ID, sessionOf } from "./method_support.ts";
+import type { MethodContext } from "./method_support.ts";
+import { SESSION_ID } from "./parameters.ts";
 
 const CODE: Parameter = {
   name: "code",

@@ -8,7 +8,8 @@ import { WorkerError } from "../errors.ts";
 import { checkMember, checkOperator, checkStart } from "./access.ts";
 import { environmentDetails, environmentInfo, pruneInfo } from "./environment_results.ts";
 import type { Arguments, Call, Method, Parameter } from "./method.ts";
-import { type MethodContext, PROGRESS, progressOf } from "./method_support.ts";
+import type { MethodContext } from "./method_support.ts";
+import { PROGRESS, progressOf } from "./parameters.ts";
 import { artifactOf } from "./start_method.ts";
 import {
   CHANNELS_SCHEMA,

@@ -2,14 +2,10 @@
 import { WorkerError } from "../errors.ts";
 import { parseSaveEntries } from "../staging/save_entries.ts";
 import { uploadFiles } from "../staging/upload.ts";
+import { sessionOf } from "./common_methods.ts";
 import type { Method, Parameter } from "./method.ts";
-import {
-  type MethodContext,
-  PROGRESS,
-  progressOf,
-  SESSION_ID,
-  sessionOf,
-} from "./method_support.ts";
+import type { MethodContext } from "./method_support.ts";
+import { PROGRESS, progressOf, SESSION_ID } from "./parameters.ts";
 import { writerOf } from "./save_files.ts";
 import { MAX_LISTED } from "./session_files.ts";
 import { checkArtifactId } from "./start_config.ts";

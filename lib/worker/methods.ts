@@ -2,25 +2,27 @@
  * The method table: everything clients can call, with its parameters and meaning. Registration, schemas, argument
  * handling and documents come from it. Result shapes are the reference worker's; additional keys are ours.
  */
-import { hasCode, WorkerError } from "../errors.ts";
-import { checkOperator, checkOwner, mayUse } from "./access.ts";
-import { controlMethods } from "./control_methods.ts";
+import { WorkerError } from "../errors.ts";
+import {
+  administrationMethods,
+  compileParameters,
+  listSessionsMethod,
+  loadMethod,
+  logsMethod,
+  sessionOf,
+  stopMethod,
+} from "./common_methods.ts";
 import { compileManifest } from "./compile.ts";
-import { LOG_TYPES, type LogType } from "./session_log.ts";
-import type { Ask, Method, Notify, Parameter } from "./method.ts";
-import { codeResult, executionResult, sessionDetails, sessionInfo } from "./results.ts";
-import { prepareStart } from "./start_method.ts";
-import { object, START_CONFIG } from "./start_schema.ts";
+import { controlMethods } from "./control_methods.ts";
 import { environmentOf } from "./environment.ts";
 import { environmentMethods } from "./environment_methods.ts";
 import { fileMethods } from "./file_methods.ts";
-import {
-  type MethodContext,
-  PROGRESS,
-  progressOf,
-  SESSION_ID,
-  sessionOf,
-} from "./method_support.ts";
+import type { Ask, Method, Notify } from "./method.ts";
+import type { MethodContext } from "./method_support.ts";
+import { PROGRESS, progressOf, SESSION_ID } from "./parameters.ts";
+import { codeResult, executionResult, sessionDetails, sessionInfo } from "./results.ts";
+import { prepareStart } from "./start_method.ts";
+import { object, START_CONFIG } from "./start_schema.ts";
 
 /** Default time of an execution, as in the reference worker (seconds). */
 const EXECUTE_TIMEOUT = 30;
@@ -32,13 +34,26 @@ export function workerMethods(context: MethodContext): Method[] {
     start(context),
     execute(context),
     executeCode(context),
-    stop(context),
-    getLogs(context),
+    stopMethod(
+      context,
+      "Ends a session and everything it started. A session that has ended is no error. Returns nothing.",
+    ),
+    logsMethod(
+      context,
+      "Reads a session's log, also while it starts and after it has ended. Returns {items, total, offset, limit}. " +
+        "What a task put out after the end of its cell has that cell's execution_count.",
+    ),
     ...controlMethods(context),
     ...fileMethods(context),
-    ...inspection(context),
+    listSessionsMethod(
+      context,
+      "Lists the sessions of a workspace that have not ended. Returns a list of {session_id, status, app_id, …}.",
+      sessionInfo,
+    ),
+    sessionInfoMethod(context),
+    loadMethod(context),
     ...environmentMethods(context),
-    ...administration(context),
+    ...administrationMethods(context),
   ];
 }
 
@@ -47,32 +62,11 @@ function compile(context: MethodContext): Method {
     name: "compile",
     description:
       "Checks an app's manifest and fills in its defaults before the app is installed. Returns [manifest, files].",
-    parameters: [
-      {
-        name: "manifest",
-        required: true,
-        schema: {
-          ...object("The app's manifest."),
-          examples: [{ type: "conda-jupyter-kernel", dependencies: ["python=3.11", "numpy"] }],
-        },
-      },
-      {
-        name: "files",
-        schema: {
-          type: "array",
-          description: "The app's files; returned as they are.",
-          items: { description: "Path, content and format of a file." },
-          examples: [[{ path: "main.py", content: "print('hello')", format: "text" }]],
-        },
-      },
-      {
-        name: "config",
-        schema: {
-          ...object("Facts about the server; not needed here."),
-          examples: [{ workspace: "my-workspace" }],
-        },
-      },
-    ],
+    parameters: compileParameters(
+      { type: "conda-jupyter-kernel", dependencies: ["python=3.11", "numpy"] },
+      { path: "main.py", content: "print('hello')", format: "text" },
+      "Facts about the server; not needed here.",
+    ),
     handler: (args) =>
       Promise.resolve([
         compileManifest(args.manifest as Record<string, unknown>, context.policy),
@@ -252,146 +246,15 @@ function executeCode(context: MethodContext): Method {
   };
 }
 
-function stop(context: MethodContext): Method {
+function sessionInfoMethod(context: MethodContext): Method {
   return {
-    name: "stop",
+    name: "get_session_info",
     description:
-      "Ends a session and everything it started. A session that has ended is no error. Returns nothing.",
+      "Describes a session, also one that has ended. Returns status, app, environment, times; usage, limits and isolation; " +
+      "death {code, signal, reason, stderr} when its process has died; resources {cpus, cpu_affinity, cpu_quota, " +
+      "memory_limit, memory_total, process_limit, gpu: {visible, devices}} it may use, sizes in bytes, null when " +
+      "unlimited or unknown.",
     parameters: [SESSION_ID],
-    handler: async (args, call) => {
-      try {
-        await context.worker.stop(sessionOf(context, args, call, "stop").id);
-      } catch (error) {
-        if (!hasCode(error, "session_not_found")) throw error;
-      }
-      return null;
-    },
+    handler: (args, call) => sessionDetails(sessionOf(context, args, call, "inspect")),
   };
-}
-
-function getLogs(context: MethodContext): Method {
-  return {
-    name: "get_logs",
-    description:
-      "Reads a session's log, also while it starts and after it has ended. Returns {items, total, offset, limit}. " +
-      "What a task put out after the end of its cell has that cell's execution_count.",
-    parameters: [
-      SESSION_ID,
-      {
-        name: "type",
-        schema: { type: "string", enum: LOG_TYPES, description: "Only entries of this type." },
-      },
-      {
-        name: "offset",
-        schema: { type: "integer", minimum: 0, default: 0, description: "First entry." },
-      },
-      {
-        name: "limit",
-        schema: {
-          type: "integer",
-          minimum: 0,
-          description: "Most entries to return. Default: all.",
-          examples: [100],
-        },
-      },
-    ],
-    handler: (args, call) => {
-      const session = sessionOf(context, args, call, "read the log of");
-      const page = session.log.page(
-        args.type as LogType | undefined,
-        (args.offset as number | undefined) ?? 0,
-        args.limit as number | undefined,
-      );
-      return Promise.resolve(page);
-    },
-  };
-}
-
-function inspection(context: MethodContext): Method[] {
-  return [
-    {
-      name: "list_sessions",
-      description:
-        "Lists the sessions of a workspace that have not ended. Returns a list of {session_id, status, app_id, …}.",
-      parameters: [{
-        name: "workspace",
-        schema: {
-          type: "string",
-          description: "The workspace. Default: the caller's own.",
-          examples: ["my-workspace"],
-        },
-      }],
-      handler: (args, { caller }) => {
-        const workspace = (args.workspace as string | undefined) ?? caller.workspace;
-        checkOwner(caller, workspace, `list the sessions of workspace ${workspace}`);
-        return Promise.all(
-          context.worker.sessions.filter((session) => session.request.workspace === workspace)
-            .map(sessionInfo),
-        );
-      },
-    },
-    {
-      name: "get_session_info",
-      description:
-        "Describes a session, also one that has ended. Returns status, app, environment, times; usage, limits and isolation; " +
-        "death {code, signal, reason, stderr} when its process has died; resources {cpus, cpu_affinity, cpu_quota, " +
-        "memory_limit, memory_total, process_limit, gpu: {visible, devices}} it may use, sizes in bytes, null when " +
-        "unlimited or unknown.",
-      parameters: [SESSION_ID],
-      handler: (args, call) => sessionDetails(sessionOf(context, args, call, "inspect")),
-    },
-    {
-      name: "get_load",
-      description:
-        "Tells how full the worker is: 0 idle, 1 full. Used to select the least loaded worker. Returns a number.",
-      parameters: [],
-      handler: () => Promise.resolve(context.worker.load),
-    },
-  ];
-}
-
-function administration(context: MethodContext): Method[] {
-  const workspace: Parameter = {
-    name: "workspace",
-    required: true,
-    schema: { type: "string", description: "The workspace.", examples: ["my-workspace"] },
-  };
-  return [
-    {
-      name: "prepare_workspace",
-      description:
-        "Prepares for sessions of a workspace. Nothing needs to be done; kept for older servers. Returns nothing.",
-      parameters: [workspace],
-      handler: (args, { caller }) => {
-        checkOwner(caller, args.workspace as string, "prepare workspace");
-        return Promise.resolve(null);
-      },
-    },
-    {
-      name: "close_workspace",
-      description: "Ends all sessions of a workspace. Returns nothing.",
-      parameters: [workspace],
-      handler: async (args, { caller }) => {
-        const name = args.workspace as string;
-        checkOwner(caller, name, `close workspace ${name}`);
-        const ids = context.worker.sessions.filter((session) =>
-          session.request.workspace === name && mayUse(caller, session.request.workspace)
-        ).map((session) => session.id);
-        await Promise.all(ids.map((id) => context.worker.stop(id)));
-        return null;
-      },
-    },
-    {
-      name: "shutdown",
-      description:
-        "Ends all sessions and the worker. Only for administrators of the worker's workspace. Returns nothing.",
-      parameters: [],
-      handler: async (_args, { caller }) => {
-        checkOperator(context.rules, caller, "shut down the worker");
-        await Promise.all(context.worker.sessions.map((one) => context.worker.stop(one.id)));
-        context.onShutdown();
-        return null;
-      },
-    },
-  ];
 }

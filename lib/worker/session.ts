@@ -84,6 +84,11 @@ export class Session {
     return this.request.id;
   }
 
+  /** Workspace it belongs to. */
+  get workspace(): string {
+    return this.request.workspace;
+  }
+
   get state(): SessionState {
     return this.#state;
   }

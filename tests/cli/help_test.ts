@@ -3,7 +3,7 @@ import { type Option, optionsHelp } from "../../lib/cli/option.ts";
 import { type Command, COMMANDS } from "../../lib/cli/commands.ts";
 import { EXIT, EXIT_CODES } from "../../lib/cli/exit_codes.ts";
 import { helpText } from "../../lib/cli/help.ts";
-import { editDistance, nearest } from "../../lib/cli/nearest.ts";
+import { editDistance, nearest } from "../../lib/nearest.ts";
 import { START_OPTIONS } from "../../lib/cli/options.ts";
 import { checkArguments } from "../docs/program_options.ts";
 import { ownCalls } from "../docs/shell_words.ts";

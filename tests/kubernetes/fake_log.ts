@@ -1,4 +1,5 @@
 /** What a container has written, for the fake API server. */
+import { concat } from "@std/bytes";
 import { Refusal } from "./fake_store.ts";
 
 const encoder = new TextEncoder();
@@ -13,7 +14,10 @@ export class FakeLog {
   line(content: string | Uint8Array, time: string = new Date().toISOString()): void {
     const bytes = typeof content === "string" ? encoder.encode(content) : content;
     // As the kubelet does, with nanoseconds.
-    this.#lines.push({ time: time.replace(/\.(\d+)?Z$/, ".$1000000Z"), bytes: joined(bytes) });
+    this.#lines.push({
+      time: time.replace(/\.(\d+)?Z$/, ".$1000000Z"),
+      bytes: concat([bytes, encoder.encode("\n")]),
+    });
     this.#tell();
   }
 
@@ -45,7 +49,7 @@ export class FakeLog {
         const line = this.#lines[next++];
         if (cancelled) return;
         if (line === undefined || left <= 0) return controller.close();
-        const all = timestamps ? joined(encoder.encode(`${line.time} `), line.bytes) : line.bytes;
+        const all = timestamps ? concat([encoder.encode(`${line.time} `), line.bytes]) : line.bytes;
         const part = all.subarray(0, left);
         left -= part.length;
         controller.enqueue(part);
@@ -62,15 +66,4 @@ export class FakeLog {
     this.#changed.resolve();
     this.#changed = Promise.withResolvers();
   }
-}
-
-function joined(...parts: Uint8Array[]): Uint8Array<ArrayBuffer> {
-  const last = parts.length === 1 ? [parts[0]!, encoder.encode("\n")] : parts;
-  const all = new Uint8Array(last.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const part of last) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return all;
 }

@@ -1,24 +1,16 @@
 /** Values the chart is rendered with, and what must come of them; `chart_refused.ts` has those that are refused. */
 import { assert, assertEquals } from "@std/assert";
-import { only, type Values, workload } from "./chart.ts";
+import { only, workload } from "./chart.ts";
+import { pod } from "./chart_checks.ts";
+import { type Case, COMMON_CASES, kinds, volume } from "./chart_common_cases.ts";
 import type { Manifest } from "./schema.ts";
 
-/** Values that work. */
-export interface Case {
-  readonly name: string;
-  readonly values: Values;
-  readonly check?: (manifests: readonly Manifest[]) => void;
-}
-
-const kinds = (manifests: readonly Manifest[]) => manifests.map((one) => one.kind).sort();
-const podOf = (manifests: readonly Manifest[]) => workload(manifests).spec.template.spec;
-const volume = (manifests: readonly Manifest[], name: string) =>
-  podOf(manifests).volumes.find((one: { name: string }) => one.name === name);
 const mounts = (manifests: readonly Manifest[]) =>
-  podOf(manifests).containers[0].volumeMounts.map((one: { mountPath: string }) => one.mountPath);
+  pod(manifests).container.volumeMounts.map((one: { mountPath: string }) => one.mountPath);
 
 /** Each is put into the least values. */
 export const CASES: readonly Case[] = [
+  ...COMMON_CASES,
   {
     name: "the least",
     values: {},
@@ -31,7 +23,7 @@ export const CASES: readonly Case[] = [
       ]);
       // The one volume can be mounted by one node at a time.
       assertEquals(workload(manifests).spec.strategy, { type: "Recreate" });
-      assertEquals(podOf(manifests).terminationGracePeriodSeconds, 30);
+      assertEquals(pod(manifests).spec.terminationGracePeriodSeconds, 30);
       assertEquals(volume(manifests, "token").secret.secretName, "my-token");
     },
   },
@@ -189,7 +181,7 @@ export const CASES: readonly Case[] = [
       assertEquals(monitor.spec.namespaceSelector, { matchNames: ["hypha"] });
       const service = only(manifests, "Service");
       assertEquals(service.spec.ports[0].name, monitor.spec.endpoints[0].port);
-      assertEquals(podOf(manifests).containers[0].ports[0].containerPort, 9100);
+      assertEquals(pod(manifests).container.ports[0].containerPort, 9100);
     },
   },
   {
@@ -197,7 +189,7 @@ export const CASES: readonly Case[] = [
     values: { metrics: { service: { enabled: false } }, serviceAccount: { create: false } },
     check: (manifests) => {
       assertEquals(kinds(manifests), ["Deployment", "PersistentVolumeClaim"]);
-      assertEquals(podOf(manifests).serviceAccountName, "default");
+      assertEquals(pod(manifests).spec.serviceAccountName, "default");
     },
   },
   {
@@ -242,54 +234,14 @@ export const CASES: readonly Case[] = [
     },
   },
   {
-    name: "ids of the platform's choice",
-    values: { podSecurityContext: { runAsUser: null, fsGroup: null } },
-    check: (manifests) => {
-      const context = podOf(manifests).securityContext;
-      assertEquals(["runAsUser" in context, "fsGroup" in context, context.runAsNonRoot], [
-        false,
-        false,
-        true,
-      ]);
-    },
-  },
-  {
-    name: "an image by its digest",
-    values: {
-      image: { repository: "registry.example.org:5000/a/b", digest: `sha256:${"0a".repeat(32)}` },
-      imagePullSecrets: [{ name: "registry" }],
-    },
-    check: (manifests) => {
-      assertEquals(
-        podOf(manifests).containers[0].image,
-        `registry.example.org:5000/a/b@sha256:${"0a".repeat(32)}`,
-      );
-    },
-  },
-  {
-    name: "long names",
-    values: { nameOverride: "n".repeat(80), fullnameOverride: `${"f".repeat(51)}-x` },
-    check: (manifests) => assertEquals(workload(manifests).metadata.name, "f".repeat(51)),
-  },
-  {
     name: "time to drain",
     values: { condaWorker: { drainTimeout: 300.5 } },
-    check: (manifests) => assertEquals(podOf(manifests).terminationGracePeriodSeconds, 321),
+    check: (manifests) => assertEquals(pod(manifests).spec.terminationGracePeriodSeconds, 321),
   },
   {
     name: "as much time as is needed and no more",
     values: { condaWorker: { drainTimeout: 60 }, terminationGracePeriodSeconds: 65 },
-    check: (manifests) => assertEquals(podOf(manifests).terminationGracePeriodSeconds, 65),
-  },
-  {
-    name: "no probes and no limits",
-    values: { startupProbe: null, livenessProbe: null, readinessProbe: null, resources: null },
-    check: (manifests) => {
-      const [container] = podOf(manifests).containers;
-      for (const name of ["startupProbe", "livenessProbe", "readinessProbe", "resources"]) {
-        assertEquals(container[name], undefined, name);
-      }
-    },
+    check: (manifests) => assertEquals(pod(manifests).spec.terminationGracePeriodSeconds, 65),
   },
   {
     name: "probes of one's own",
@@ -297,7 +249,7 @@ export const CASES: readonly Case[] = [
       livenessProbe: { httpGet: null, exec: { command: ["hypha-conda-worker", "health"] } },
     },
     check: (manifests) => {
-      const { livenessProbe } = podOf(manifests).containers[0];
+      const { livenessProbe } = pod(manifests).container;
       assertEquals(livenessProbe.exec.command, ["hypha-conda-worker", "health"]);
       assertEquals(livenessProbe.httpGet, undefined);
     },
@@ -344,11 +296,11 @@ export const CASES: readonly Case[] = [
       global: { anything: true },
     },
     check: (manifests) => {
-      const pod = podOf(manifests);
-      assertEquals(pod.containers.map((one: { name: string }) => one.name), ["worker", "beside"]);
-      assertEquals(pod.containers[0].resources.limits, { memory: "8Gi", "nvidia.com/gpu": 1 });
-      assertEquals(pod.runtimeClassName, "nvidia");
-      assertEquals(pod.serviceAccountName, "own");
+      const { spec } = pod(manifests);
+      assertEquals(spec.containers.map((one: { name: string }) => one.name), ["worker", "beside"]);
+      assertEquals(spec.containers[0].resources.limits, { memory: "8Gi", "nvidia.com/gpu": 1 });
+      assertEquals(spec.runtimeClassName, "nvidia");
+      assertEquals(spec.serviceAccountName, "own");
       assertEquals(only(manifests, "ServiceAccount").metadata.name, "own");
       for (const { metadata } of manifests) assertEquals(metadata.labels?.team, "imaging");
     },

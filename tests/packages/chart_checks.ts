@@ -4,6 +4,7 @@ import { join } from "@std/path";
 import { parse } from "@std/yaml";
 import { chartReadme } from "../../deploy/helm/readme.ts";
 import { environmentNames, type Option } from "../../lib/cli/option.ts";
+import { VERSION } from "../../lib/version.ts";
 import { type Values, workload } from "./chart.ts";
 import { type Manifest, mistakes } from "./schema.ts";
 
@@ -87,4 +88,25 @@ export async function checkDescribed(directory: string): Promise<void> {
     }
   };
   compare(values, schema, "values");
+}
+
+/** What the restricted pod security standard asks for. */
+export function checkRestricted(manifests: readonly Manifest[]): void {
+  const { spec, container } = pod(manifests);
+  assertEquals(spec.securityContext.runAsNonRoot, true);
+  assertEquals(spec.securityContext.seccompProfile.type, "RuntimeDefault");
+  assert(spec.securityContext.runAsUser > 0);
+  assertEquals(container.securityContext, {
+    allowPrivilegeEscalation: false,
+    capabilities: { drop: ["ALL"] },
+    privileged: false,
+    readOnlyRootFilesystem: true,
+  });
+}
+
+/** A chart of this version of the program. */
+export async function checkVersion(directory: string, name: string): Promise<void> {
+  const text = await Deno.readTextFile(join(directory, "Chart.yaml"));
+  const chart = parse(text) as { name: string; version: string; appVersion: string };
+  assertEquals([chart.name, chart.version, chart.appVersion], [name, VERSION, VERSION]);
 }

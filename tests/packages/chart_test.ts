@@ -22,7 +22,14 @@ import {
   workload,
 } from "./chart.ts";
 import { CASES } from "./chart_cases.ts";
-import { checkDescribed, checkObjects, pod, variables } from "./chart_checks.ts";
+import {
+  checkDescribed,
+  checkObjects,
+  checkRestricted,
+  checkVersion,
+  pod,
+  variables,
+} from "./chart_checks.ts";
 import { REFUSED } from "./chart_refused.ts";
 import { type Manifest, mistakes } from "./schema.ts";
 import { Folder, testWith } from "./support.ts";
@@ -122,18 +129,10 @@ testWith("the worker takes the settings of the chart", "helm", "packages", async
 });
 
 testWith("pods fit the restricted pod security standard", "helm", "packages", async (program) => {
-  const { spec, container } = pod(await render(program, LEAST));
-  assertEquals(spec.securityContext.runAsNonRoot, true);
-  assertEquals(spec.securityContext.seccompProfile.type, "RuntimeDefault");
-  assert(spec.securityContext.runAsUser > 0);
-  assertEquals(container.securityContext, {
-    allowPrivilegeEscalation: false,
-    capabilities: { drop: ["ALL"] },
-    privileged: false,
-    readOnlyRootFilesystem: true,
-  });
+  const manifests = await render(program, LEAST);
+  checkRestricted(manifests);
   const allowed = new Set(["persistentVolumeClaim", "emptyDir", "secret"]);
-  for (const volume of spec.volumes as Record<string, unknown>[]) {
+  for (const volume of pod(manifests).spec.volumes as Record<string, unknown>[]) {
     for (const kind of Object.keys(volume)) assert(kind === "name" || allowed.has(kind), kind);
   }
 });
@@ -262,8 +261,7 @@ Deno.test("the check of manifests finds mistakes", async () => {
 
 Deno.test("versions of chart, image and program are one", async () => {
   const root = stackPaths.root;
-  const chart = parse(await Deno.readTextFile(join(chartDirectory, "Chart.yaml"))) as Values;
-  assertEquals([chart.version, chart.appVersion], [VERSION, VERSION]);
+  await checkVersion(chartDirectory, "hypha-conda-worker");
   const image = `ghcr.io/amun-ai/hypha-conda-worker:${VERSION}`;
   for (const path of ["deploy/compose.yaml", "deploy/kubernetes/worker.yaml"]) {
     assertStringIncludes(await Deno.readTextFile(join(root, path)), image, path);

@@ -1,17 +1,13 @@
 /** Values the chart of the Kubernetes worker is rendered with: those that work, and those that are refused. */
 import { assert, assertEquals } from "@std/assert";
-import type { Case } from "./chart_cases.ts";
 import { pod, variables } from "./chart_checks.ts";
+import { type Case, COMMON_CASES, DIGEST_IMAGE, kinds, volume } from "./chart_common_cases.ts";
 import { only, type Values, workload } from "./chart.ts";
 import { rightsOf } from "./k8s_chart.ts";
-import type { Manifest } from "./schema.ts";
-
-const kinds = (manifests: readonly Manifest[]) => manifests.map((one) => one.kind).sort();
-const volume = (manifests: readonly Manifest[], name: string) =>
-  pod(manifests).spec.volumes.find((one: { name: string }) => one.name === name);
 
 /** Values that work. */
 export const K8S_CASES: readonly Case[] = [
+  ...COMMON_CASES,
   {
     name: "nothing but the defaults",
     values: {},
@@ -95,36 +91,13 @@ export const K8S_CASES: readonly Case[] = [
     },
   },
   {
-    name: "ids of the platform's choice, no probes, no limits",
-    values: {
-      podSecurityContext: { runAsUser: null, fsGroup: null },
-      ...{ startupProbe: null, livenessProbe: null, readinessProbe: null, resources: null },
-    },
-    check: (manifests) => {
-      const { spec, container } = pod(manifests);
-      const context = spec.securityContext;
-      assertEquals(["runAsUser" in context, "fsGroup" in context], [false, false]);
-      for (const name of ["startupProbe", "livenessProbe", "readinessProbe", "resources"]) {
-        assertEquals(container[name], undefined, name);
-      }
-    },
-  },
-  {
-    name: "an image by its digest, which conda workers have too",
+    name: "an image, which conda workers have too",
     values: {
       image: { repository: "registry.example.org:5000/a/b", digest: `sha256:${"0a".repeat(32)}` },
-      imagePullSecrets: [{ name: "registry" }],
     },
     check: (manifests) => {
-      const image = `registry.example.org:5000/a/b@sha256:${"0a".repeat(32)}`;
-      assertEquals(pod(manifests).container.image, image);
-      assertEquals(variables(manifests).HYPHA_K8S_CONDA_IMAGE, image);
+      assertEquals(variables(manifests).HYPHA_K8S_CONDA_IMAGE, DIGEST_IMAGE);
     },
-  },
-  {
-    name: "long names",
-    values: { nameOverride: "n".repeat(80), fullnameOverride: `${"f".repeat(51)}-x` },
-    check: (manifests) => assertEquals(workload(manifests).metadata.name, "f".repeat(51)),
   },
   {
     name: "everything of a pod",

@@ -1,13 +1,17 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
-import { join } from "@std/path";
-import { parse } from "@std/yaml";
 import { K8S_OPTIONS } from "../../lib/cli/k8s_options.ts";
 import { readK8sSettings } from "../../lib/cli/k8s_settings.ts";
 import { DEFAULT_JOB_SETTINGS } from "../../lib/kubernetes/jobs/settings.ts";
 import { neededRights } from "../../lib/kubernetes/worker/access_check.ts";
-import { VERSION } from "../../lib/version.ts";
 import { helm, merged, only, type Values } from "./chart.ts";
-import { checkDescribed, checkObjects, pod, variables } from "./chart_checks.ts";
+import {
+  checkDescribed,
+  checkObjects,
+  checkRestricted,
+  checkVersion,
+  pod,
+  variables,
+} from "./chart_checks.ts";
 import { k8sChartDirectory, renderK8s, renderRole, rightsOf } from "./k8s_chart.ts";
 import { K8S_CASES, K8S_REFUSED, K8S_WRONG } from "./k8s_chart_cases.ts";
 import type { Manifest } from "./schema.ts";
@@ -276,16 +280,7 @@ testWith(
   "helm",
   "packages",
   async () => {
-    const { spec, container } = pod((await renderK8s()).manifests);
-    assertEquals(spec.securityContext.runAsNonRoot, true);
-    assertEquals(spec.securityContext.seccompProfile.type, "RuntimeDefault");
-    assert(spec.securityContext.runAsUser > 0);
-    assertEquals(container.securityContext, {
-      allowPrivilegeEscalation: false,
-      capabilities: { drop: ["ALL"] },
-      privileged: false,
-      readOnlyRootFilesystem: true,
-    });
+    checkRestricted((await renderK8s()).manifests);
   },
 );
 
@@ -310,13 +305,7 @@ testWith("notes say where the jobs and their secrets are", "helm", "packages", a
 });
 
 Deno.test("the chart of the Kubernetes worker is of this version", async () => {
-  const text = await Deno.readTextFile(join(k8sChartDirectory, "Chart.yaml"));
-  const chart = parse(text) as { name: string; version: string; appVersion: string };
-  assertEquals([chart.name, chart.version, chart.appVersion], [
-    "hypha-k8s-worker",
-    VERSION,
-    VERSION,
-  ]);
+  await checkVersion(k8sChartDirectory, "hypha-k8s-worker");
 });
 
 Deno.test("the README of the Kubernetes worker's chart has its values, and each is described", async () => {

@@ -1,4 +1,5 @@
 /** JSON values of which each stands on a line, out of bytes that come in any pieces. */
+import { concat } from "@std/bytes";
 
 /** Longest line; objects in Kubernetes are limited to a few MiB. */
 const MAX_LINE = 64 * 2 ** 20;
@@ -30,13 +31,7 @@ export class JsonLines {
 
   #line(last: Uint8Array): string {
     if (this.#parts.length === 0) return decoder.decode(last);
-    const line = new Uint8Array(this.#length + last.length);
-    let at = 0;
-    for (const part of this.#parts) {
-      line.set(part, at);
-      at += part.length;
-    }
-    line.set(last, at);
+    const line = concat([...this.#parts, last]);
     this.#parts = [];
     this.#length = 0;
     return decoder.decode(line);

@@ -5,6 +5,7 @@
  * nobody reads, sends no pings, and waits forever for a peer that is silent. Here nothing is read before it is
  * asked for, and a peer that answers no ping is given up.
  */
+import { concat } from "@std/bytes";
 import { ConnectFailed, type Outcome } from "./attempts.ts";
 import type { Credentials } from "./credentials.ts";
 import { ByteReader } from "./byte_reader.ts";
@@ -79,7 +80,7 @@ export class WebSocketConnection implements Disposable {
         } else if ([CONTINUATION, TEXT, BINARY].includes(frame.kind)) {
           parts.push(frame.data);
           length += frame.data.length;
-          if (frame.last) return parts.length === 1 ? frame.data : joined(parts, length);
+          if (frame.last) return parts.length === 1 ? frame.data : concat(parts);
         }
       }
     } catch (error) {
@@ -278,7 +279,7 @@ async function refusal(reader: ByteReader, headers: Map<string, string>): Promis
     if (part.length === size) await reader.take(2);
     else break;
   }
-  return joined(parts, total);
+  return concat(parts);
 }
 
 async function acceptOf(key: string): Promise<string> {
@@ -303,14 +304,4 @@ function frameOf(kind: number, data: Uint8Array): Uint8Array {
 
 async function writeAll(connection: Deno.Conn, bytes: Uint8Array): Promise<void> {
   for (let at = 0; at < bytes.length;) at += await connection.write(bytes.subarray(at));
-}
-
-function joined(parts: Uint8Array[], length: number): Uint8Array {
-  const all = new Uint8Array(length);
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return all;
 }

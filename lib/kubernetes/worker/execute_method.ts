@@ -2,9 +2,10 @@
 import { WorkerError } from "../../errors.ts";
 import { checkOperator } from "../../worker/access.ts";
 import type { Caller } from "../../worker/caller.ts";
+import { sessionOf } from "../../worker/common_methods.ts";
 import type { Method, Notify } from "../../worker/method.ts";
 import { PROGRESS, progressOf, SESSION_ID } from "../../worker/parameters.ts";
-import { type KubernetesMethodContext, sessionOf } from "./method_support.ts";
+import type { KubernetesMethodContext } from "./method_support.ts";
 import type { KubernetesSession } from "./session.ts";
 
 /** Default time of a command, as in the reference worker (seconds). */

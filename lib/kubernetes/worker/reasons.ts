@@ -189,21 +189,23 @@ function starting(
   return { phase: "starting", message, reason, hopeless, pod, terminated };
 }
 
+function succeeded(pod: Pod | undefined, container: string): Situation {
+  return {
+    phase: "succeeded",
+    message: "completed",
+    reason: "Completed",
+    hopeless: "no",
+    pod,
+    terminated: pod && lastEnd(pod, container),
+  };
+}
+
 function podSituation(pod: Pod, container: string): Situation {
   const { status } = pod;
   const terminated = lastEnd(pod, container);
   const current = containerOf(pod, container);
   const failure = failureOf(pod, container);
-  if (status?.phase === "Succeeded") {
-    return {
-      phase: "succeeded",
-      message: "completed",
-      reason: "Completed",
-      hopeless: "no",
-      pod,
-      terminated,
-    };
-  }
+  if (status?.phase === "Succeeded") return succeeded(pod, container);
   if (status?.phase === "Failed" && failure !== undefined) {
     // More memory does not come by trying again.
     const hopeless = failure.reason === "OOMKilled" ? "now" : "no";
@@ -262,17 +264,7 @@ export function situationOf(job: Job, pods: Iterable<Pod>, container: string): S
   const pod = ordered.at(-1);
   const failure = jobFailure(job, ordered, container);
   if (failure !== undefined) return failure;
-  if (condition(job, "Complete") !== undefined) {
-    const terminated = pod && lastEnd(pod, container);
-    return {
-      phase: "succeeded",
-      message: "completed",
-      reason: "Completed",
-      hopeless: "no",
-      pod,
-      terminated,
-    };
-  }
+  if (condition(job, "Complete") !== undefined) return succeeded(pod, container);
   if (pod === undefined) return starting(undefined, "the job waits for its pod");
   return podSituation(pod, container);
 }

@@ -117,6 +117,11 @@ export class KubernetesSession {
     return this.facts.id;
   }
 
+  /** Workspace it belongs to. */
+  get workspace(): string {
+    return this.facts.workspace;
+  }
+
   /** The job; `undefined` before it is created. */
   get job(): Job | undefined {
     return this.#job;
