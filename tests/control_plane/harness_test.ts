@@ -6,7 +6,7 @@ import { exec } from "../../lib/kubernetes/api/exec.ts";
 import type { Job, Pod, Secret } from "../../lib/kubernetes/api/types.ts";
 import { ControlPlane, controlPlaneTest } from "../stack/control_plane.ts";
 import { throttle } from "../stack/control_plane_throttle.ts";
-import { until } from "../stack/control_plane_time.ts";
+import { until } from "../wait.ts";
 import { waitFor } from "../stack/control_plane_wait.ts";
 import { container, Workloads } from "./support.ts";
 

@@ -10,7 +10,7 @@ import { WorkerError } from "../../lib/errors.ts";
 import { silentLogger } from "../../lib/log.ts";
 import type { Caller } from "../../lib/worker/caller.ts";
 import { ControlPlane, controlPlaneTest } from "../stack/control_plane.ts";
-import { limited, until } from "../stack/control_plane_time.ts";
+import { limited, until } from "../wait.ts";
 import { accountWith, wantedRights } from "./accounts.ts";
 
 const CALLER: Caller = {

@@ -12,7 +12,7 @@ import { messageOf } from "../../lib/errors.ts";
 import { tool } from "../packages/support.ts";
 import { controlPlaneTest } from "../stack/control_plane.ts";
 import { throttle } from "../stack/control_plane_throttle.ts";
-import { until } from "../stack/control_plane_time.ts";
+import { until } from "../wait.ts";
 import { accountWith, chartRights, wantedRights } from "./accounts.ts";
 import { CHART_IMAGE, chartImage, createChartPod } from "./chart_pod.ts";
 import { ClusterStage } from "./cluster_stage.ts";

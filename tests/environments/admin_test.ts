@@ -11,7 +11,7 @@ import { EnvironmentAdmin } from "../../lib/environments/admin.ts";
 import { FileLock } from "../../lib/environments/lock.ts";
 import { WorkerError } from "../../lib/errors.ts";
 import { silentLogger } from "../../lib/log.ts";
-import { until } from "../managers/double.ts";
+import { until } from "../wait.ts";
 import { Cache, spec } from "./support.ts";
 
 Deno.test("environments are listed with what they are and who uses them", async () => {

@@ -3,7 +3,7 @@ import { dirname, join } from "@std/path";
 import { exists } from "@std/fs";
 import type { CacheLayout } from "../../lib/environments/layout.ts";
 import { readPlace, writeMarker } from "../../lib/environments/marker.ts";
-import { until } from "../managers/double.ts";
+import { until } from "../wait.ts";
 import { Cache, spec } from "./support.ts";
 
 /** The directory of packages, relative to the environment. */

@@ -7,7 +7,7 @@ import { join } from "@std/path";
 import { exists } from "@std/fs";
 import { readPlace } from "../../lib/environments/marker.ts";
 import type { ManagerKind } from "../../lib/managers/manager.ts";
-import { until } from "../managers/double.ts";
+import { until } from "../wait.ts";
 import { Cache, spec } from "./support.ts";
 
 const KILLS = Number(Deno.env.get("KILLS") ?? 8);

@@ -5,7 +5,7 @@ import { FileLock } from "../../lib/environments/lock.ts";
 import { formatBytes, freeBytes } from "../../lib/environments/space.ts";
 import { measureCache, measureDirectory } from "../../lib/environments/usage.ts";
 import { WorkerError } from "../../lib/errors.ts";
-import { until } from "../managers/double.ts";
+import { until } from "../wait.ts";
 import { Cache, spec } from "./support.ts";
 
 const DAY = 86_400_000;

@@ -4,7 +4,7 @@ import { exists } from "@std/fs";
 import { readPlace } from "../../lib/environments/marker.ts";
 import { readMeta } from "../../lib/environments/meta.ts";
 import { WorkerError } from "../../lib/errors.ts";
-import { until } from "../managers/double.ts";
+import { until } from "../wait.ts";
 import { Cache, spec } from "./support.ts";
 
 Deno.test("twenty equal starts in four processes build once", async () => {

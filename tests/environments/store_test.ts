@@ -11,7 +11,8 @@ import { WorkerError } from "../../lib/errors.ts";
 import { readMeta } from "../../lib/environments/meta.ts";
 import { EnvironmentStore } from "../../lib/environments/store.ts";
 import { silentLogger } from "../../lib/log.ts";
-import { Double, KINDS, until } from "../managers/double.ts";
+import { Double, KINDS } from "../managers/double.ts";
+import { until } from "../wait.ts";
 import { spawnCommand } from "../../lib/managers/manager.ts";
 import { Cache, spec } from "./support.ts";
 

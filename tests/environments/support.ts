@@ -8,7 +8,8 @@ import { type EnvironmentSpec, parseSpec } from "../../lib/environments/spec.ts"
 import { silentLogger } from "../../lib/log.ts";
 import { readLines } from "../../lib/managers/lines.ts";
 import type { ManagerKind } from "../../lib/managers/manager.ts";
-import { CHANNEL, Double, until } from "../managers/double.ts";
+import { CHANNEL, Double } from "../managers/double.ts";
+import { until } from "../wait.ts";
 import type { ManagerFaults } from "../stack/stack.ts";
 
 /** Permissions of the worker, as its start task has them, but for the network and most of the system. */

@@ -1,5 +1,6 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { alive, suite, textOf, until, valueOf } from "./harness.ts";
+import { alive, suite, textOf, valueOf } from "./harness.ts";
+import { until } from "../wait.ts";
 
 /** Starts what user code may leave behind, and prints the process ids. */
 const LEAVE_BEHIND = `

@@ -1,7 +1,8 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import type { Interpreter } from "../../lib/interpreter/interpreter.ts";
 import type { ExecutionResult } from "../../lib/interpreter/outputs.ts";
-import { suite, textOf, until, valueOf } from "./harness.ts";
+import { suite, textOf, valueOf } from "./harness.ts";
+import { until } from "../wait.ts";
 
 /** Runs a cell whose client answers the debugger with these commands, and `c` when they are used up. */
 async function debug(

@@ -6,7 +6,8 @@ import { FileProcess } from "../../lib/interpreter/file_process.ts";
 import type { Interpreter } from "../../lib/interpreter/interpreter.ts";
 import { SessionFiles } from "../../lib/worker/session_files.ts";
 import { randomNumbers } from "../worker/support.ts";
-import { alive, type Kernel, suite, until, valueOf } from "./harness.ts";
+import { alive, type Kernel, suite, valueOf } from "./harness.ts";
+import { until } from "../wait.ts";
 
 const utf8 = new TextEncoder();
 const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);

@@ -1,7 +1,8 @@
 /** What notebooks do with Python's own library, and with objects that misbehave. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import type { Interpreter } from "../../lib/interpreter/interpreter.ts";
-import { suite, textOf, until, valueOf } from "./harness.ts";
+import { suite, textOf, valueOf } from "./harness.ts";
+import { until } from "../wait.ts";
 
 /** Both streams of a cell that must not fail. */
 async function streams(session: Interpreter, code: string): Promise<string> {

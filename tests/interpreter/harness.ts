@@ -136,15 +136,6 @@ export async function alive(pid: number): Promise<boolean> {
   }
 }
 
-/** Waits for something that is about to happen; fails after two minutes: machines may be slow. */
-export async function until(what: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = performance.now() + 120_000;
-  while (!await what()) {
-    if (performance.now() > deadline) throw new Error("Waited in vain");
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-}
-
 /** A test in a session of its own. */
 export type SessionTest = (session: Interpreter, kernel: Kernel) => Promise<void>;
 

@@ -3,7 +3,8 @@ import { assertEquals } from "@std/assert";
 import type { Interpreter } from "../../lib/interpreter/interpreter.ts";
 import { startHypha } from "../stack/hypha.ts";
 import { stackPaths } from "../stack/stack.ts";
-import { Kernel, textOf, until, valueOf } from "./harness.ts";
+import { Kernel, textOf, valueOf } from "./harness.ts";
+import { until } from "../wait.ts";
 
 async function run(session: Interpreter, code: string): Promise<string> {
   const result = await session.execute(code, { timeout: 60_000 });

@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { exists } from "@std/fs";
-import { suite, textOf, until, valueOf } from "./harness.ts";
+import { suite, textOf, valueOf } from "./harness.ts";
+import { until } from "../wait.ts";
 
 const WAITS: Record<string, string> = {
   "a busy loop": "while True: pass",

@@ -2,7 +2,8 @@ import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
 import type { ForkServerOptions } from "../../lib/interpreter/fork_server.ts";
 import { stackPaths } from "../stack/stack.ts";
-import { alive, edgePythons, Kernel, textOf, until } from "./harness.ts";
+import { alive, edgePythons, Kernel, textOf } from "./harness.ts";
+import { until } from "../wait.ts";
 
 const anyAlive = async (pids: number[]) => (await Promise.all(pids.map(alive))).includes(true);
 const allAlive = async (pids: number[]) => !(await Promise.all(pids.map(alive))).includes(false);

@@ -1,7 +1,8 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import type { ExecutionResult } from "../../lib/interpreter/outputs.ts";
 import type { Interpreter } from "../../lib/interpreter/interpreter.ts";
-import { suite, textOf, until, valueOf } from "./harness.ts";
+import { suite, textOf, valueOf } from "./harness.ts";
+import { until } from "../wait.ts";
 
 /** The lines of a cell's error. */
 function tracebackOf(result: ExecutionResult): string {

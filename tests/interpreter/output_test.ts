@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import type { LiveOutput } from "../../lib/interpreter/outputs.ts";
-import { orderOf, suite, textOf, until, valueOf } from "./harness.ts";
+import { orderOf, suite, textOf, valueOf } from "./harness.ts";
+import { until } from "../wait.ts";
 
 await suite("output", {
   "prints, errors and displays keep their order": async (session) => {

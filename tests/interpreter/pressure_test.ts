@@ -1,6 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import type { LiveOutput } from "../../lib/interpreter/outputs.ts";
-import { alive, type SessionTest, suite, textOf, until, valueOf } from "./harness.ts";
+import { alive, type SessionTest, suite, textOf, valueOf } from "./harness.ts";
+import { until } from "../wait.ts";
 
 const MIB = 1024 * 1024;
 

@@ -1,5 +1,6 @@
 import { assertEquals } from "@std/assert";
-import { suite, textOf, until, valueOf } from "./harness.ts";
+import { suite, textOf, valueOf } from "./harness.ts";
+import { until } from "../wait.ts";
 
 interface Variable {
   name: string;

@@ -1,7 +1,8 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import type { Interpreter } from "../../lib/interpreter/interpreter.ts";
 import type { ExecutionResult } from "../../lib/interpreter/outputs.ts";
-import { Kernel, type SessionTest, suite, textOf, until, valueOf } from "./harness.ts";
+import { Kernel, type SessionTest, suite, textOf, valueOf } from "./harness.ts";
+import { until } from "../wait.ts";
 import { richPython } from "./rich_environment.ts";
 
 type Data = Record<string, unknown>;

@@ -1,7 +1,8 @@
 /** Magics about the session itself: its settings, its history, its objects, and what cannot be here. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import type { Interpreter } from "../../lib/interpreter/interpreter.ts";
-import { alive, suite, textOf, until, valueOf } from "./harness.ts";
+import { alive, suite, textOf, valueOf } from "./harness.ts";
+import { until } from "../wait.ts";
 
 /** What a cell prints; fails when the cell failed. */
 async function printed(session: Interpreter, code: string): Promise<string> {

@@ -104,16 +104,3 @@ export class Double implements AsyncDisposable {
     await Deno.remove(this.directory, { recursive: true });
   }
 }
-
-/** Waits until something holds. */
-export async function until(
-  condition: () => boolean | Promise<boolean>,
-  what: string,
-  ms = 120_000,
-): Promise<void> {
-  const deadline = Date.now() + ms;
-  while (!await condition()) {
-    if (Date.now() > deadline) throw new Error(`Cannot wait any longer: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}

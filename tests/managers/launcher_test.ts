@@ -11,7 +11,8 @@ import type { Manager, ManagerKind } from "../../lib/managers/manager.ts";
 import { Cache } from "../environments/support.ts";
 import { edgePythons } from "../interpreter/harness.ts";
 import type { ManagerFaults } from "../stack/stack.ts";
-import { Double, until } from "./double.ts";
+import { Double } from "./double.ts";
+import { until } from "../wait.ts";
 
 /** A manager with a launcher, and an environment with nothing in it. */
 class Bench implements AsyncDisposable {

@@ -1,7 +1,8 @@
 import { assert, assertEquals } from "@std/assert";
 import { ProgressThrottle } from "../../lib/managers/progress_throttle.ts";
 import type { Progress } from "../../lib/progress.ts";
-import { Double, until } from "./double.ts";
+import { Double } from "./double.ts";
+import { until } from "../wait.ts";
 
 function message(phase: string, count: number): Progress {
   return { type: "info", message: `${phase} ${count}`, phase };

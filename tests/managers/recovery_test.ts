@@ -7,7 +7,8 @@ import { removeDamagedPackages } from "../../lib/managers/package_cache.ts";
 import { pauseBefore } from "../../lib/managers/recovery.ts";
 import type { Progress } from "../../lib/progress.ts";
 import { type ManagerFaults, stackPaths } from "../stack/stack.ts";
-import { Double, KINDS, until } from "./double.ts";
+import { Double, KINDS } from "./double.ts";
+import { until } from "../wait.ts";
 
 for (const kind of KINDS) {
   Deno.test(`${kind}: failures of the network are tried again, three times, and said`, async () => {

@@ -2,7 +2,8 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { join } from "@std/path";
 import { supervise } from "../../lib/managers/supervise.ts";
 import type { LineSink } from "../../lib/managers/manager.ts";
-import { Double, KINDS, until } from "./double.ts";
+import { Double, KINDS } from "./double.ts";
+import { until } from "../wait.ts";
 
 /** Supervises a shell command without a manager around it. */
 function call(

@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { supervise } from "../../lib/managers/supervise.ts";
 import { type Activity, Watchdog } from "../../lib/managers/watchdog.ts";
-import { until } from "./double.ts";
+import { until } from "../wait.ts";
 
 /** Runs a shell command under a watchdog, without a manager around it. */
 async function watch(stallMs: number, script: string) {

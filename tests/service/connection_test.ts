@@ -11,19 +11,12 @@ import {
 import type { ConnectConfig, HyphaServer } from "../../lib/service/hypha_rpc.ts";
 import { guardRejections } from "../../lib/service/rejections.ts";
 import { createSocketGate } from "../../lib/service/socket.ts";
+import { until } from "../wait.ts";
 
 /** No call is running. */
 const settled = () => Promise.resolve();
 
 const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
-
-async function until(condition: () => boolean, timeout = 60_000): Promise<void> {
-  const end = performance.now() + timeout;
-  while (!condition()) {
-    assert(performance.now() < end, "the condition did not become true in time");
-    await sleep(5);
-  }
-}
 
 /** A WebSocket server, and a client that speaks nothing but `echo` over it. */
 function startEcho() {

@@ -6,7 +6,7 @@
  */
 import { join } from "@std/path";
 import { ControlPlaneProcess } from "./control_plane_process.ts";
-import { limited, until } from "./control_plane_time.ts";
+import { limited, until } from "../wait.ts";
 import { stackPaths } from "./stack.ts";
 
 /** A node of the cluster. */

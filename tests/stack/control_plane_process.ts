@@ -1,5 +1,5 @@
 /** The process of a control plane: lines of JSON to it, lines of JSON from it. */
-import { limited } from "./control_plane_time.ts";
+import { limited } from "../wait.ts";
 
 /** How long it may take to start, also to start the API server again (milliseconds): machines may be slow. */
 const START_MS = 180_000;

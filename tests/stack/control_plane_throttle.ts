@@ -1,6 +1,6 @@
 /** Makes the API server refuse the requests of one user as it does under load: 429 with Retry-After. */
 import type { ControlPlane } from "./control_plane.ts";
-import { until } from "./control_plane_time.ts";
+import { until } from "../wait.ts";
 
 const FLOW_CONTROL = "/apis/flowcontrol.apiserver.k8s.io/v1";
 const RBAC = "/apis/rbac.authorization.k8s.io/v1/namespaces/default";

@@ -1,6 +1,6 @@
 /** Waits for what happens in a cluster, by its own watches. */
 import type { ControlPlane } from "./control_plane.ts";
-import { limited } from "./control_plane_time.ts";
+import { limited } from "../wait.ts";
 
 /** How one object is waited for. */
 export interface WaitOptions {

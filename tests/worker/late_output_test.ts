@@ -1,5 +1,6 @@
 import { assertEquals } from "@std/assert";
-import { edgePythons, until } from "../interpreter/harness.ts";
+import { edgePythons } from "../interpreter/harness.ts";
+import { until } from "../wait.ts";
 import { Bench } from "./support.ts";
 
 for (const python of await edgePythons()) {

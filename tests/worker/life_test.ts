@@ -2,7 +2,8 @@ import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/
 import { hasCode, WorkerError } from "../../lib/errors.ts";
 import type { Session } from "../../lib/worker/session.ts";
 import { NO_LIMITS } from "../../lib/worker/session_limits.ts";
-import { alive, edgePythons, textOf, until } from "../interpreter/harness.ts";
+import { alive, edgePythons, textOf } from "../interpreter/harness.ts";
+import { until } from "../wait.ts";
 import { Bench, parentOf } from "./support.ts";
 
 const HOOKS = { onProgress: () => {} };

@@ -2,7 +2,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { delay, settledWithin } from "../../lib/delay.ts";
 import { type ErrorCode, hasCode } from "../../lib/errors.ts";
-import { until } from "../interpreter/harness.ts";
+import { until } from "../wait.ts";
 import { Bench, markedProcesses, parentOf, randomNumbers } from "./support.ts";
 
 /** What a call may be refused with when others stop, restart and kill its session. */

@@ -27,6 +27,13 @@ const exec = (verb: string): Right => ({
   without: "execute",
 });
 
+const event = (verb: string): Right => ({
+  group: "",
+  resource: "events",
+  verb,
+  without: "telling why a job gets no pod, such as a quota that is used up",
+});
+
 /** The rights of the worker, which the Role of the Helm chart gives. */
 export function neededRights(sessionTokens: boolean): Right[] {
   return [
@@ -36,12 +43,7 @@ export function neededRights(sessionTokens: boolean): Right[] {
     // Commands come over a WebSocket, which is a GET; newer clusters ask for the right to create as well.
     exec("get"),
     exec("create"),
-    {
-      group: "",
-      resource: "events",
-      verb: "list",
-      without: "telling why a job gets no pod, such as a quota that is used up",
-    },
+    ...["list", "watch"].map(event),
     ...(sessionTokens ? [{ group: "", resource: "secrets", verb: "create" }] : []),
   ];
 }

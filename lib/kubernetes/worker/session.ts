@@ -98,6 +98,7 @@ export class KubernetesSession {
   readonly #pods = new Map<string, Pod>();
   #job: Job | undefined;
   #lastPod: Pod | undefined;
+  #refused: string | undefined;
   #situation = WAITING;
   #leaving: "stopping" | "stopped" | undefined;
   #gone = false;
@@ -157,6 +158,11 @@ export class KubernetesSession {
     return this.#ended.signal;
   }
 
+  /** Why the cluster refuses its pod, as far as somebody watches. */
+  get refused(): string | undefined {
+    return this.#refused;
+  }
+
   /** Pods that are not being deleted. */
   get staying(): Pod[] {
     return this.pods.filter(({ metadata }) => metadata?.deletionTimestamp === undefined);
@@ -197,6 +203,12 @@ export class KubernetesSession {
     if (this.#job !== undefined && this.#job.metadata?.uid !== job.metadata?.uid) return;
     this.#job = job;
     this.#update();
+  }
+
+  /** The cluster refuses its pod, and why. */
+  setRefused(message: string): void {
+    this.#refused = message;
+    this.#tell();
   }
 
   /** What is known of one of its pods. */

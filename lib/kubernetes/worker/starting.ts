@@ -5,12 +5,13 @@ import type { Logger } from "../../log.ts";
 import type { ProgressSink } from "../../progress.ts";
 import type { KubernetesClient } from "../api/client.ts";
 import { hasReason, KubernetesError } from "../api/errors.ts";
-import { events, jobs, secrets } from "../api/resource_path.ts";
-import type { Event, Job, Secret } from "../api/types.ts";
+import { jobs, secrets } from "../api/resource_path.ts";
+import type { Job, Secret } from "../api/types.ts";
 import { ANNOTATIONS } from "../jobs/marks.ts";
 import { jobName } from "../jobs/names.ts";
 import type { BuiltJob } from "../jobs/types.ts";
 import { clusterError } from "./cluster_errors.ts";
+import { watchRefusals } from "./pod_refusals.ts";
 import { situationOf } from "./reasons.ts";
 import { type KubernetesSession, sentence } from "./session.ts";
 import { type FindService, serviceBefore, waitForService } from "./service_wait.ts";
@@ -38,7 +39,7 @@ export interface StartOptions {
 
 /** Names that are tried when the first is taken. */
 const MAX_NAMES = 3;
-/** How long a job may be without a pod before it is asked why (milliseconds). */
+/** How long a job may be without a pod before it is looked why (milliseconds). */
 const POD_PATIENCE = 3000;
 const MIN_POD_PATIENCE = 50;
 /** Lines and characters of output that an error shows. */
@@ -47,14 +48,9 @@ const TAIL_CHARACTERS = 2000;
 const TAIL_TIME = 5000;
 const DELETE_TRIES = 4;
 
-/** What is told of a pod that has not been created. */
-const REFUSED_POD = /exceeded quota|forbidden|denied|violates|failed quota/i;
-
 /** One start. */
 export class StartProcedure {
   readonly #options: StartOptions;
-  #noPodSince = performance.now();
-  #askedEvents = 0;
 
   /** Nothing is done yet. */
   constructor(options: StartOptions) {
@@ -146,9 +142,15 @@ export class StartProcedure {
   }
 
   async #untilRunning(built: BuiltJob): Promise<void> {
-    const { session, startTimeout, patience, onProgress, signal } = this.#options;
+    const { client, namespace, session, startTimeout, patience, onProgress, signal } =
+      this.#options;
     const limit = built.startTimeout === undefined ? startTimeout : built.startTimeout * 1000;
     const until = performance.now() + limit;
+    // Not from the start: almost always the pod is there in a moment.
+    const podPatience = Math.max(MIN_POD_PATIENCE, Math.min(POD_PATIENCE, patience));
+    let noPodSince = performance.now();
+    await using watches = new AsyncDisposableStack();
+    let watching = false;
     let told = "";
     let hopelessSince: number | undefined;
     for (;;) {
@@ -165,6 +167,11 @@ export class StartProcedure {
       const early = built.secret !== undefined && reason === "CreateContainerConfigError" &&
         message.includes(built.secret.metadata!.name!);
       if (hopeless === "now" && !early) throw failure(message, reason);
+      if (session.refused !== undefined && session.pods.length === 0) {
+        throw new WorkerError("job_refused", `the cluster refuses its pod: ${session.refused}`, {
+          context: { reason: "FailedCreate" },
+        });
+      }
       const now = performance.now();
       hopelessSince = hopeless === "no" ? undefined : hopelessSince ?? now;
       if (hopelessSince !== undefined && now - hopelessSince >= patience) {
@@ -179,45 +186,16 @@ export class StartProcedure {
       }
       const times = [until - now];
       if (hopelessSince !== undefined) times.push(hopelessSince + patience - now);
-      if (session.pods.length === 0) times.push(await this.#lookForPod());
-      else this.#noPodSince = now;
+      if (session.pods.length > 0) {
+        noPodSince = now;
+      } else if (now - noPodSince < podPatience) {
+        times.push(noPodSince + podPatience - now);
+      } else if (!watching) {
+        watching = true;
+        watches.use(watchRefusals(client, namespace, session));
+      }
       await session.changedWithin(Math.max(1, Math.min(...times)), revision, signal);
     }
-  }
-
-  /**
-   * Why a job has no pod is told in its events only, such as that a quota is used up. They are read now and then while
-   * there is no pod. Returns when to look again (milliseconds).
-   */
-  async #lookForPod(): Promise<number> {
-    const { client, namespace, session, patience, signal } = this.#options;
-    const now = performance.now();
-    const pause = Math.max(MIN_POD_PATIENCE, Math.min(POD_PATIENCE, patience));
-    const due = Math.max(this.#noPodSince, this.#askedEvents) + pause;
-    if (now < due) return due - now;
-    this.#askedEvents = now;
-    let found: Event[];
-    try {
-      const { items } = await client.list<Event>(events(namespace), {
-        fieldSelector: `involvedObject.uid=${session.job!.metadata!.uid!}`,
-        signal,
-      });
-      found = items;
-    } catch (error) {
-      signal.throwIfAborted();
-      // Without the right to read events the start goes on until its time is up.
-      if (!(error instanceof KubernetesError)) throw error;
-      return pause;
-    }
-    const refused = found.findLast((event) => event.reason === "FailedCreate");
-    if (refused !== undefined && REFUSED_POD.test(refused.message ?? "")) {
-      throw new WorkerError(
-        "job_refused",
-        `the cluster refuses its pod: ${refused.message}`,
-        { context: { reason: "FailedCreate" } },
-      );
-    }
-    return pause;
   }
 
   /** Cleans up after a start that failed; gives the error to throw. */

@@ -9,6 +9,7 @@ import {
 import { jobs } from "../../../lib/kubernetes/api/resource_path.ts";
 import { jobName } from "../../../lib/kubernetes/jobs/names.ts";
 import { hasCode, WorkerError } from "../../../lib/errors.ts";
+import { until } from "../../wait.ts";
 import { Refusal } from "../fake_api_server.ts";
 import { Bench, CONTROLLER, ended, JOB, member, NAMESPACE, runs, waits } from "./support.ts";
 
@@ -300,23 +301,41 @@ Deno.test("a manifest that is wrong is refused before anything is created", asyn
   assertEquals(bench.api.count(/^POST/), 0);
 });
 
-Deno.test("a quota that lets no pod be made is found in the events of the job", async () => {
+Deno.test("why no pod is made is told as soon as an event of the job says it", async () => {
   await using bench = await Bench.start({ worker: { patience: 1 } });
   const message = 'Error creating: pods "x" is forbidden: exceeded quota: pods=1';
   const path = { version: "v1", namespace: NAMESPACE, resource: "events" };
+  const watching = bench.api.arrival(/events\?.*watch=true/);
   const started = bench.start(JOB, { id: "quota" });
   const name = await bench.nextJob();
   const { uid } = bench.jobs()[0]!.metadata!;
-  bench.api.create(path, {
-    apiVersion: "v1",
-    kind: "Event",
-    metadata: { name: "e" },
-    involvedObject: { name, uid },
-    reason: "FailedCreate",
-    message,
-  } as never);
+  const event = (of: string, reason: string, id: string) =>
+    bench.api.create(path, {
+      apiVersion: "v1",
+      kind: "Event",
+      metadata: { name: id },
+      involvedObject: { name, uid: of },
+      reason,
+      message,
+    } as never);
+  await watching;
+  // Neither of another job, nor of something else, nor what passes by itself.
+  event("another", "FailedCreate", "a");
+  event(uid!, "Other", "b");
+  event(uid!, "FailedCreate", "c");
   const error = await failure(started);
   assertEquals(error.code, "job_refused");
   assertMatch(error.message, /exceeded quota/);
   assertEquals(bench.jobs(), []);
+  // Watched, not asked again and again.
+  assertEquals(bench.api.count(/events\?(?!.*watch=true)/), 1);
+  await until(() => bench.api.watches === 2, "the events are not watched any more");
+});
+
+Deno.test("a start goes on where events may not be read", async () => {
+  await using bench = await Bench.start({ worker: { patience: 1, startTimeout: 1000 } });
+  bench.api.fail(/\/events/, refusal(403, "Forbidden", "no events"), Infinity);
+  const error = await failure(bench.start(JOB, { id: "blind" }));
+  assertEquals(error.code, "start_timeout");
+  assertMatch(error.message, /waits for its pod/);
 });

@@ -1,16 +1,20 @@
-/** Waiting that comes to an end: with an error that says what was waited for. */
+/** Waiting that comes to an end: with an error that says what was waited for. Machines may be slow. */
 
-/** How often something is asked for that cannot be waited for (milliseconds). */
-const POLL_MS = 50;
+/** How often something is looked at that cannot be waited for (milliseconds). */
+const POLL_MS = 10;
 
-/** How long something may take to become so (milliseconds): machines may be slow. */
+/** How long something may take to become so (milliseconds). */
 const UNTIL_MS = 120_000;
 
-/** Asks again and again until it is so; for what the API server does not announce. Throws when it never is. */
-export async function until(isSo: () => Promise<boolean>, what: string): Promise<void> {
-  const end = Date.now() + UNTIL_MS;
+/** Looks again and again until it is so. Throws when it never is. */
+export async function until(
+  isSo: () => boolean | Promise<boolean>,
+  what = "what the test waits for",
+  ms = UNTIL_MS,
+): Promise<void> {
+  const end = performance.now() + ms;
   while (!await isSo()) {
-    if (Date.now() > end) throw new Error(`It has not become so in ${UNTIL_MS / 1000} s: ${what}`);
+    if (performance.now() > end) throw new Error(`It has not become so in ${ms / 1000} s: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));
   }
 }
