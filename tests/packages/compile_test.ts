@@ -109,7 +109,7 @@ async function allPlatforms(): Promise<void> {
     assert(!text.includes(folder.path), archive);
   }
   assertEquals(metadata.size, 1);
-  assertStringIncludes([...metadata][0]!, '"allow_run":["mamba","micromamba","conda"]');
+  assertStringIncludes([...metadata][0]!, '"allow_run":["mamba","micromamba","conda","kubectl"]');
   assertStringIncludes([...metadata][0]!, '"prompt":false');
 }
 
