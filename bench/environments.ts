@@ -14,7 +14,8 @@ import {
   spawnCommand,
 } from "../lib/managers/manager.ts";
 import { Cache, spec } from "../tests/environments/support.ts";
-import { CHANNEL, Double, KINDS, until } from "../tests/managers/double.ts";
+import { CHANNEL, Double, KINDS } from "../tests/managers/double.ts";
+import { until } from "../tests/wait.ts";
 
 /** A row of the table. */
 interface Row {

@@ -67,7 +67,7 @@ export function assertHarmless(built: BuiltJob, request: JobRequest, settings: J
   }[built.type];
   const read = (container.env ?? []).flatMap((one) => one.valueFrom?.secretKeyRef?.name ?? []);
   for (const name of read) {
-    assert(ofType.includes(name) || allowed(settings.allowedSecrets, name), `secret ${name}`);
+    assert(ofType.includes(name) || allowed(settings.allowedSecrets, name!), `secret ${name}`);
   }
   if (read.includes(request.name)) assert(secret !== undefined);
   for (const one of container.env ?? []) {
@@ -78,15 +78,15 @@ export function assertHarmless(built: BuiltJob, request: JobRequest, settings: J
   for (const volume of pod.volumes ?? []) {
     assert(isDnsLabel(volume.name));
     const { secret, configMap, persistentVolumeClaim: claim } = volume;
-    if (secret) assert(allowed(settings.allowedSecrets, secret.secretName));
-    if (configMap) assert(allowed(settings.allowedConfigMaps, configMap.name));
+    if (secret) assert(allowed(settings.allowedSecrets, secret.secretName!));
+    if (configMap) assert(allowed(settings.allowedConfigMaps, configMap.name!));
     if (claim) assert(allowed(settings.allowedClaims, claim.claimName));
     if (volume.emptyDir?.sizeLimit !== undefined) {
       assert(quantityValue(volume.emptyDir.sizeLimit) !== undefined);
     }
   }
   for (const { name } of pod.imagePullSecrets ?? []) {
-    assert(allowed(settings.allowedSecrets, name));
+    assert(allowed(settings.allowedSecrets, name!));
   }
   if (pod.serviceAccountName !== undefined) {
     assert(allowed(settings.allowedServiceAccounts, pod.serviceAccountName));

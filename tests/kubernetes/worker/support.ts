@@ -232,8 +232,8 @@ export class Bench implements AsyncDisposable {
   }
 }
 
-function container(state: Omit<ContainerStatus, "name">, name: string): ContainerStatus {
-  return { name, ready: false, restartCount: 0, ...state };
+function container(state: Partial<ContainerStatus>, name: string): ContainerStatus {
+  return { name, image: "", imageID: "", ready: false, restartCount: 0, ...state };
 }
 
 /** A pod whose container runs. */
