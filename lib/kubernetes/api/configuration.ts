@@ -43,7 +43,8 @@ export async function loadConfiguration(
   if (files === "") throw nothing("neither a service account nor a kubeconfig is there");
   const read = () => loadKubeconfig(files, options.context);
   const found = await read().catch((error) => {
-    if (named || !(error instanceof Deno.errors.NotFound)) throw error;
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    if (named) throw nothing(`there is no kubeconfig ${files}`);
     throw nothing(`this is no pod with a service account, and there is no ${files}`);
   });
   if (found.needsKubectl !== undefined) {

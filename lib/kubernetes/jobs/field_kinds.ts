@@ -62,7 +62,10 @@ export const image: Kind<string> = {
   },
 };
 
-const word = text("text", () => true, { maxLength: MAX_COMMAND, multiline: true });
+const word = text("text without null characters", () => true, {
+  maxLength: MAX_COMMAND,
+  multiline: true,
+});
 const words = listOf(word, MAX_WORDS);
 
 /** A program with its arguments, or the arguments alone. */

@@ -37,7 +37,7 @@ export interface JobRequest {
 export interface BuiltJob {
   readonly type: JobType;
   readonly job: Job;
-  /** Holds the session's token; created before the job, then owned by it. Absent when there is nothing to hold. */
+  /** Holds the session's token; created right after the job, which owns it. Absent when there is nothing to hold. */
   readonly secret?: Secret;
   /** Name of the container whose output is the session's. */
   readonly container: string;

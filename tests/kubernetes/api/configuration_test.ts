@@ -179,6 +179,8 @@ Deno.test("a kubeconfig that is of no use says why, and nothing of its secrets",
     assertStringIncludes(error.message, reason);
     assert(!Deno.inspect(error).includes(secret), error.message);
   }
+  const missing = await errorOf(loadConfiguration({ ...it.options, kubeconfig: "/no/such/file" }));
+  assertStringIncludes(missing.message, "there is no kubeconfig /no/such/file");
   const path = await it.write("config", { ...good, "current-context": "two" });
   const { suggestion } = await errorOf(loadConfiguration({ ...it.options, kubeconfig: path }));
   assertStringIncludes(suggestion, "one");

@@ -23,7 +23,7 @@ const BAD: [manifest: unknown, place: string, words: string][] = [
   [{ image: "a:1@sha256:12" }, "manifest.image", "must contain `:`"],
   [{ image, command: "python -c 1" }, "manifest.command", "a list"],
   [{ image, command: [1] }, "manifest.command[0]", "text"],
-  [{ image, command: ["a\0b"] }, "manifest.command[0]", "text"],
+  [{ image, command: ["a\0b"] }, "manifest.command[0]", "text without null characters"],
   [{ image, command: Array(257).fill("a") }, "manifest.command", "256"],
   [{ image, args: ["a".repeat(40_000), "a".repeat(40_000)] }, "manifest.args", "65536"],
   [{ image, env: "A=1" }, "manifest.env", "a mapping"],
