@@ -10,7 +10,7 @@ const SMALL_SIZE = 4096;
 /** As many at a time as the worker transfers. */
 const CONCURRENCY = 4;
 /** Transfers of each kind on each side. */
-const PAIRS = Number(Deno.env.get("PAIRS") ?? 5);
+const PAIRS = Number(Deno.env.get("PAIRS") ?? 11);
 
 /** Fetches files to disk and nothing else. Seconds. */
 async function plainFetch(

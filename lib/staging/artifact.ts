@@ -175,10 +175,8 @@ class ArtifactSource implements StageSource {
       return { size: 0, body: new Blob().stream() };
     }
     if (!first.response.ok) throw await this.#refusal(path, first);
+    const size = lengthOf(first.response);
     const { headers } = first.response;
-    // The length of a compressed body says nothing about the file.
-    const length = headers.has("content-encoding") ? null : headers.get("content-length");
-    const size = length === null ? undefined : Number(length);
     const etag = headers.get("etag") ?? undefined;
     const body = resumingBody(first, {
       size,
@@ -186,6 +184,8 @@ class ArtifactSource implements StageSource {
       signal,
       idleTimeout: this.#settings.timeout,
       attempts: this.#settings.attempts,
+      describe: (error) =>
+        error instanceof WorkerError ? error : this.#failure(path, messageOf(error)),
       reopen: async (offset) => {
         const range = { range: `bytes=${offset}-` };
         const reply = await this.#direct(path, signal, range) ??
@@ -195,7 +195,7 @@ class ArtifactSource implements StageSource {
       },
     });
     return {
-      body: this.#named(path, body, signal),
+      body,
       ...(size === undefined ? {} : { size }),
       ...(etag === undefined ? {} : { etag }),
     };
@@ -298,28 +298,6 @@ class ArtifactSource implements StageSource {
     return request(url, { fetch, signal, attempts, backOff, timeout, ...options });
   }
 
-  /** Gives errors of a body the name of the file. */
-  #named(
-    path: string,
-    body: ReadableStream<Uint8Array<ArrayBuffer>>,
-    signal: AbortSignal | undefined,
-  ): ReadableStream<Uint8Array<ArrayBuffer>> {
-    const reader = body.getReader();
-    return new ReadableStream({
-      pull: async (controller) => {
-        try {
-          const { done, value } = await reader.read();
-          if (done) controller.close();
-          else controller.enqueue(value);
-        } catch (error) {
-          signal?.throwIfAborted();
-          throw error instanceof WorkerError ? error : this.#failure(path, messageOf(error));
-        }
-      },
-      cancel: (reason) => reader.cancel(reason),
-    }, { highWaterMark: 0 });
-  }
-
   async #refusal(path: string, reply: Reply): Promise<WorkerError> {
     const { status } = reply.response;
     const detail = (await reply.response.text().catch(() => "")).slice(0, 300);
@@ -362,4 +340,10 @@ class ArtifactSource implements StageSource {
       ...(suggestion === undefined ? {} : { suggestion }),
     });
   }
+}
+
+/** The size of a file (bytes) by its response; `undefined` for a compressed body, whose length says nothing. */
+function lengthOf({ headers }: Response): number | undefined {
+  const length = headers.has("content-encoding") ? null : headers.get("content-length");
+  return length === null ? undefined : Number(length);
 }

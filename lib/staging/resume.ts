@@ -13,6 +13,8 @@ export interface ResumeOptions {
   attempts: number;
   /** Stops the reading. */
   signal?: AbortSignal | undefined;
+  /** What is thrown for what went wrong. */
+  describe(error: unknown): unknown;
   /** Requests the file again from a byte on; throws when the file can no longer be read. */
   reopen(offset: number): Promise<Reply>;
 }
@@ -123,7 +125,8 @@ export function resumingBody(
         else controller.enqueue(chunk);
       } catch (error) {
         await reader.close(error);
-        throw error;
+        options.signal?.throwIfAborted();
+        throw options.describe(error);
       }
     },
     cancel: (reason) => reader.close(reason),

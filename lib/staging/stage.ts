@@ -203,17 +203,17 @@ async function transfer(
     const file = await source.open(job.source, { signal });
     const expected = /^"?([0-9a-f]{32})"?$/.exec(file.etag ?? "")?.[1];
     const hash = expected === undefined ? undefined : createHash("md5");
-    const body = observed(file.body, (chunk) => {
-      onBytes(chunk.byteLength);
-      hash?.update(chunk);
-    });
+    const look = (piece: Uint8Array) => {
+      onBytes(piece.byteLength);
+      hash?.update(piece);
+    };
     let digest: string | undefined;
     const verify = () => {
       digest = hash?.digest("hex");
       if (digest !== expected && digest !== previous) throw new DamagedError();
     };
     try {
-      return await target.write(job.target, body, { size: file.size, verify, signal });
+      return await target.write(job.target, file.body, { size: file.size, look, verify, signal });
     } catch (error) {
       if (!(error instanceof DamagedError)) throw error;
       if (previous !== undefined) {
@@ -228,26 +228,4 @@ async function transfer(
       previous = digest;
     }
   }
-}
-
-/** The same content, with a look at each piece. What the look throws is what reading throws. */
-function observed(
-  body: ReadableStream<Uint8Array<ArrayBuffer>>,
-  look: (chunk: Uint8Array<ArrayBuffer>) => void,
-): ReadableStream<Uint8Array<ArrayBuffer>> {
-  const reader = body.getReader();
-  return new ReadableStream({
-    async pull(controller) {
-      const { done, value } = await reader.read();
-      if (done) return controller.close();
-      try {
-        look(value);
-      } catch (error) {
-        await reader.cancel(error).catch(() => {});
-        throw error;
-      }
-      controller.enqueue(value);
-    },
-    cancel: (reason) => reader.cancel(reason),
-  }, { highWaterMark: 0 });
 }

@@ -37,15 +37,17 @@ export class StageTarget {
    * @param path Relative path, already checked.
    * @param body Its content; read to the end, or cancelled.
    * @param options `size` in bytes, when known, is verified; so is what `verify` looks at, which throws when the content
-   * is not right; `signal` stops the work.
+   * is not right; `look` sees each piece first, and ends the work by throwing; `signal` stops the work.
    * @returns Number of bytes written.
-   * @throws {WorkerError} `staging_failed`, `disk_full`; the signal's reason; what the body threw.
+   * @throws {WorkerError} `staging_failed`, `disk_full`; the signal's reason; what the body threw, or what was thrown
+   * at it.
    */
   async write(
     path: string,
     body: ReadableStream<Uint8Array<ArrayBuffer>>,
     options: {
       size?: number | undefined;
+      look?: (piece: Uint8Array) => void;
       verify?: () => void;
       signal?: AbortSignal | undefined;
     } = {},
@@ -58,8 +60,7 @@ export class StageTarget {
       temporary = join(parent, `.stage-${crypto.randomUUID()}`);
       // createNew never follows a link, and rename replaces a link instead of following it.
       const file = await Deno.open(temporary, { write: true, createNew: true });
-      await body.pipeTo(file.writable, options.signal ? { signal: options.signal } : {});
-      const { size } = await Deno.lstat(temporary);
+      const size = await fill(file, body, options);
       if (options.size !== undefined && size !== options.size) {
         throw this.#failure(path, `${size} instead of ${options.size} bytes arrived`);
       }
@@ -69,7 +70,7 @@ export class StageTarget {
       return size;
     } catch (error) {
       if (temporary !== undefined) await Deno.remove(temporary).catch(() => {});
-      if (!body.locked) await body.cancel(error).catch(() => {});
+      await body.cancel(error).catch(() => {});
       options.signal?.throwIfAborted();
       throw this.#typed(path, error);
     }
@@ -124,5 +125,38 @@ export class StageTarget {
     return new WorkerError("staging_failed", `Cannot stage ${JSON.stringify(path)}: ${reason}`, {
       context: { path },
     });
+  }
+}
+
+/**
+ * Copies a body into a file, and closes the file. Pipes between streams cost a tenth of the speed.
+ *
+ * @returns Number of bytes
+ */
+async function fill(
+  file: Deno.FsFile,
+  body: ReadableStream<Uint8Array<ArrayBuffer>>,
+  { look, signal }: { look?: (piece: Uint8Array) => void; signal?: AbortSignal | undefined },
+): Promise<number> {
+  using _file = file;
+  const reader = body.getReader();
+  const stop = () => void reader.cancel(signal?.reason).catch(() => {});
+  signal?.addEventListener("abort", stop);
+  try {
+    let size = 0;
+    for (;;) {
+      signal?.throwIfAborted();
+      const { done, value } = await reader.read();
+      if (done) break;
+      look?.(value);
+      for (let at = 0; at < value.length;) at += await file.write(value.subarray(at));
+      size += value.length;
+    }
+    // A body that is cancelled ends as if it were complete.
+    signal?.throwIfAborted();
+    return size;
+  } finally {
+    signal?.removeEventListener("abort", stop);
+    reader.releaseLock();
   }
 }
