@@ -30,6 +30,8 @@ export interface Observers {
   readonly metrics: Metrics;
   /** Milliseconds, from any start. @default performance.now */
   readonly now?: () => number;
+  /** Does something soon. @default when whatever is ready has been done */
+  readonly defer?: (task: () => void) => void;
 }
 
 /** What a call was about: the session it names, or the one it asks for. */
@@ -53,6 +55,7 @@ function cellOutcome(result: unknown): string {
 /** The same methods, watched. */
 export function observeMethods(methods: readonly Method[], observers: Observers): Method[] {
   const { log, metrics, now = () => performance.now() } = observers;
+  const { defer = (task) => void setTimeout(task, 0) } = observers;
   return methods.map((method) => ({
     ...method,
     handler: async (args, call) => {
@@ -61,15 +64,18 @@ export function observeMethods(methods: readonly Method[], observers: Observers)
         const milliseconds = now() - started;
         metrics.call(method.name, outcome, milliseconds / 1000);
         const level = outcome !== "ok" ? "warning" : READING.has(method.name) ? "debug" : "info";
-        log[level]("call", {
-          method: method.name,
-          outcome,
-          ms: Math.round(milliseconds * 10) / 10,
-          caller: call.caller.workspace,
-          user: call.caller.user,
-          ...subjectOf(args),
-          ...facts,
-        });
+        // The caller gets its answer first: whoever reads the log would wake up and take a processor.
+        defer(() =>
+          log[level]("call", {
+            method: method.name,
+            outcome,
+            ms: Math.round(milliseconds * 10) / 10,
+            caller: call.caller.workspace,
+            user: call.caller.user,
+            ...subjectOf(args),
+            ...facts,
+          })
+        );
       };
       try {
         const result = await method.handler(args, call);

@@ -39,7 +39,12 @@ function watched(methods: Method[], level: "debug" | "info" = "info") {
   const metrics = new Metrics(sources());
   let clock = 0;
   const log = createLogger({ level, format: "json", write: (line) => lines.push(line) });
-  const observed = observeMethods(methods, { log, metrics, now: () => clock += 1500 });
+  const observed = observeMethods(methods, {
+    log,
+    metrics,
+    now: () => clock += 1500,
+    defer: (task) => task(),
+  });
   return { observed, lines: () => lines.map((line) => JSON.parse(line)), metrics };
 }
 
