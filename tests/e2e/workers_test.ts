@@ -4,12 +4,15 @@ import { Stage } from "./stage.ts";
 import { startWorker, type WorkerProcess } from "./worker_process.ts";
 
 Deno.test("several workers of one server share the work", async (t) => {
-  await using stage = await Stage.start({ args: ["--max-sessions=3"] });
-  const options = { ...stage.options, args: ["--max-sessions=3"] };
+  // The server counts the messages of clients with this end of their ids only.
+  const argsOf = (n: number) => ["--max-sessions=3", `--client-id=worker-${n}__rlb`];
+  await using stage = await Stage.start({ args: argsOf(0) });
   // On one cache directory, as on one volume.
   const others: WorkerProcess[] = [];
   try {
-    for (let n = 0; n < 2; n++) others.push(await startWorker(stage.server, options));
+    for (const n of [1, 2]) {
+      others.push(await startWorker(stage.server, { ...stage.options, args: argsOf(n) }));
+    }
     const workers = [stage.worker, ...others];
     const idOf = (worker: WorkerProcess) => /Service ID: (\S+\/\S+)/.exec(worker.stdout)![1]!;
     const ids = workers.map(idOf);
@@ -30,6 +33,30 @@ for n in range(3):
 print(json.dumps({id: used.count(id) for id in set(used)}))`),
       ) as Record<string, number>;
       assertEquals(counts, Object.fromEntries(ids.map((id) => [id, 1])));
+    });
+
+    await t.step("it spares workers whose messages the server has seen many of", async () => {
+      const used = JSON.parse(
+        await stage.python(
+          `
+server = await connect()
+apps = await server.get_service("public/server-apps")
+for id in os.environ["BUSY"].split():
+    w = await server.get_service(id)
+    for n in range(200): await w.get_load()
+used = []
+for n in range(2):
+    mode = {"worker_selection_mode": "min_load"}
+    app = await apps.install(app_id="spare-%d" % n, overwrite=True, timeout=300, manifest=manifest(),
+        files=files(main_dot_py="answer = 42"), **mode)
+    session = await apps.start(app["id"], **mode)
+    used.append(session["worker_id"])
+    await apps.stop(session["id"])
+print(json.dumps(used))`,
+          { BUSY: `${ids[0]} ${ids[2]}` },
+        ),
+      );
+      assertEquals(used, [ids[1], ids[1]]);
     });
 
     await t.step("they build one environment once", async () => {
