@@ -6,7 +6,7 @@
 import type { EnvironmentSpec } from "../environments/spec.ts";
 import { hasCode, messageOf } from "../errors.ts";
 import type { Progress } from "../progress.ts";
-import type { Environments } from "../worker/worker.ts";
+import type { Environments } from "../worker/starting.ts";
 
 /** Builds that have ended and are still shown. */
 const KEPT = 20;

@@ -4,7 +4,7 @@
 import { messageOf, WorkerError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import type { Arguments, Method } from "../worker/method.ts";
-import type { Environments } from "../worker/worker.ts";
+import type { Environments } from "../worker/starting.ts";
 import type { Metrics } from "./metrics.ts";
 
 /** Calls that only read: clients repeat them by the second, so they are logged as details. */

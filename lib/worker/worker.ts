@@ -5,35 +5,18 @@
  */
 import { join } from "@std/path";
 import { ensureDir } from "@std/fs";
-import type { EnvironmentLease } from "../environments/store.ts";
-import type { EnvironmentSpec } from "../environments/spec.ts";
 import { delay, settledWithin } from "../delay.ts";
-import { hasCode, messageOf, WorkerError } from "../errors.ts";
-import type { IsolationOptions, OutputReceiver } from "../interpreter/options.ts";
+import { messageOf, WorkerError } from "../errors.ts";
+import type { IsolationOptions } from "../interpreter/options.ts";
 import type { Switchboard } from "../interpreter/switchboard.ts";
 import type { Logger } from "../log.ts";
-import type { ProgressSink } from "../progress.ts";
-import { stageFiles } from "../staging/stage.ts";
 import { BuildLimits } from "./build_limits.ts";
 import { checkDevices } from "./devices.ts";
 import { EndedSessions } from "./ended_sessions.ts";
 import type { Kernels } from "./kernels.ts";
 import { Session } from "./session.ts";
-import { completeRequest, type StartRequest } from "./start_request.ts";
-
-/** Gives environments; `EnvironmentStore` is the real one. */
-export interface Environments {
-  /** An environment of a spec, built when there is none. */
-  acquire(
-    spec: EnvironmentSpec,
-    options: {
-      signal?: AbortSignal;
-      onProgress?: ProgressSink;
-      refresh?: boolean;
-      admit?: (key: string) => Disposable;
-    },
-  ): Promise<EnvironmentLease>;
-}
+import type { StartRequest } from "./start_request.ts";
+import { type Environments, type StartHooks, startSteps } from "./starting.ts";
 
 /** What a worker consists of. */
 export interface WorkerOptions {
@@ -63,18 +46,8 @@ export interface WorkerOptions {
   now?: () => Date;
 }
 
-/** Hooks of a start. */
-export interface StartHooks {
-  onProgress: ProgressSink;
-  /** Receives the output of the entry script. */
-  onOutput?: OutputReceiver;
-  signal?: AbortSignal;
-}
-
 /** `setTimeout` takes 31 bits of milliseconds. */
 const LONGEST_TIMER = 2 ** 31 - 1;
-
-const MAX_STAGE_SIZE = 50 * 2 ** 30;
 
 /** Longest time files are saved when the worker ends (milliseconds): those who end it do not wait much longer. */
 const SHUTDOWN_SAVE_TIME = 20_000;
@@ -173,7 +146,9 @@ export class Worker implements AsyncDisposable {
     hooks.signal?.addEventListener("abort", onAbort, { once: true });
     try {
       await ensureDir(this.#options.workingDirectory);
-      await session.start(() => this.#steps(session, { ...hooks, onProgress }));
+      await session.start(() =>
+        startSteps(session, { ...this.#options, builds: this.builds }, { ...hooks, onProgress })
+      );
       this.#limitLife(session);
       onProgress({ type: "success", message: `Session ${request.id} started successfully` });
       log.info("Session started", { session: request.id });
@@ -229,129 +204,6 @@ export class Worker implements AsyncDisposable {
       else end("nothing was executed for too long");
     };
     later(idleTimeout, check);
-  }
-
-  async #steps(session: Session, hooks: StartHooks): Promise<void> {
-    const { request, signal } = session;
-    const { onProgress } = hooks;
-    onProgress({ type: "info", message: "Starting conda environment session", phase: "start" });
-    const script = await this.#script(request, signal, onProgress);
-    session.request = await completeRequest(request, signal);
-    checkDevices(
-      session.request.env,
-      this.#options.passedVariables ?? {},
-      "the environment's variables",
-    );
-    const { spec } = session.request;
-    const lease = await this.#options.environments.acquire(spec, {
-      signal,
-      onProgress,
-      admit: (key) => this.builds.enter(request.workspace, key),
-    });
-    if (signal.aborted) {
-      await lease.release();
-      signal.throwIfAborted();
-    }
-    const staged = this.#stage(session, onProgress);
-    // Both are waited for whatever happens, so that a failure of one leaves nothing of the other behind.
-    const [kernel] = await Promise.allSettled([this.#options.kernels.use(lease, signal), staged]);
-    if (kernel.status === "rejected") {
-      await staged.catch(() => {});
-      throw kernel.reason;
-    }
-    await session.launch(kernel.value, lease.prefix);
-    await staged;
-    if (script !== undefined) await this.#runScript(session, script, hooks);
-  }
-
-  async #script(
-    request: StartRequest,
-    signal: AbortSignal,
-    onProgress: ProgressSink,
-  ): Promise<string | undefined> {
-    const { entryPoint, source } = request;
-    if (entryPoint === undefined) return undefined;
-    onProgress({
-      type: "info",
-      message: `Fetching application script ${entryPoint}`,
-      phase: "fetch",
-    });
-    const skip = (reason: string) => {
-      onProgress({
-        type: "warning",
-        message: `The session starts without its entry script ${entryPoint}: ${reason}`,
-      });
-      return undefined;
-    };
-    if (source === undefined) return skip("there is no artifact to fetch it from");
-    try {
-      return await source.readText(entryPoint, { signal });
-    } catch (error) {
-      if (request.entryPointOptional && hasCode(error, "staging_failed")) {
-        return skip(error.message);
-      }
-      throw error;
-    }
-  }
-
-  async #stage(session: Session, onProgress: ProgressSink): Promise<void> {
-    const { stage, source } = session.request;
-    if (stage.length === 0) return;
-    if (source === undefined) {
-      throw new WorkerError(
-        "staging_failed",
-        "Cannot stage files: the session has no artifact to fetch them from",
-        { suggestion: "Give artifact_id, or app_id of an installed app, in config." },
-      );
-    }
-    await stageFiles(stage, source, session.workingDirectory, {
-      signal: session.signal,
-      onProgress,
-      maxBytes: this.#options.maxStageSize ?? MAX_STAGE_SIZE,
-    });
-  }
-
-  /** Runs the entry script as the first cell. One that serves for ever goes on while the session is used. */
-  async #runScript(session: Session, script: string, hooks: StartHooks): Promise<void> {
-    const { request, signal } = session;
-    const name = request.entryPoint!;
-    const { onProgress } = hooks;
-    onProgress({
-      type: "info",
-      message: `Executing initialization script ${name}`,
-      phase: "script",
-    });
-    const running = session.execute({
-      code: script,
-      filename: name,
-      signal,
-      onOutput: hooks.onOutput,
-    });
-    const { awaitedService: service } = request;
-    const served = service === undefined
-      ? new Promise<never>(() => {})
-      : session.services.registered(`${request.workspace}/${request.clientId}:${service}`)
-        .then(() => "served" as const);
-    const result = await settledWithin(Promise.race([running, served]), request.timeout);
-    if (result === undefined || result === "served") {
-      const message = result === "served"
-        ? `The service ${service} is registered`
-        : `The entry script ${name} is still running; it goes on in the session`;
-      onProgress({ type: "info", message });
-      session.serving = true;
-      running.catch(() => {}).finally(() => session.serving = false);
-      return;
-    }
-    if (result.error !== undefined && !signal.aborted) {
-      const { ename, evalue, traceback } = result.error;
-      // A script that ends by itself has not failed.
-      if (ename === "SystemExit" && (evalue === "" || evalue === "0" || evalue === "None")) return;
-      throw new WorkerError(
-        "init_script_failed",
-        `Initialization script ${name} failed: ${ename}: ${evalue}\n${traceback.join("\n")}`,
-        { context: { ename, evalue } },
-      );
-    }
   }
 
   /**

@@ -6,7 +6,7 @@ import { observeEnvironments, observeMethods } from "../../lib/service/observe.t
 import { PrometheusRegistry } from "../../lib/service/prometheus.ts";
 import { startStatusServer } from "../../lib/service/status_server.ts";
 import type { Method } from "../../lib/worker/method.ts";
-import type { Environments } from "../../lib/worker/worker.ts";
+import type { Environments } from "../../lib/worker/starting.ts";
 
 function sources(given: Partial<MetricsSources> = {}): MetricsSources {
   return {
