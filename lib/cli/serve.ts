@@ -1,6 +1,6 @@
 /** Joining a Hypha server and staying there: what the commands that serve as a worker share. */
 import type { Listening } from "../listen.ts";
-import type { Logger } from "../log.ts";
+import { createLogger, type Logger } from "../log.ts";
 import { connectWorker, type WorkerConnection } from "../service/connection.ts";
 import type { Metrics } from "../service/metrics.ts";
 import { registerWorker, type ServiceInfo } from "../service/register.ts";
@@ -38,6 +38,19 @@ export class Stopping {
 export interface ServedParts {
   connection?: WorkerConnection;
   stopping: boolean;
+}
+
+/** The operator's log, as the settings want it. */
+export function openLog(
+  settings: ServerSettings,
+  wrap: (log: Logger) => Logger = (log) => log,
+): Logger {
+  const level = settings.verbose ? "debug" : "info";
+  const log = wrap(createLogger({ level, format: settings.logFormat }));
+  if (settings.configuration !== undefined) {
+    log.info("Configuration file", { path: settings.configuration });
+  }
+  return log;
 }
 
 /** Whom the worker serves. */

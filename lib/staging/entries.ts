@@ -12,7 +12,7 @@
  * session's directory gets through.
  */
 import { WorkerError } from "../errors.ts";
-import { entryPath, fileTarget, parseEntries } from "./entry_text.ts";
+import { entryPath, fileTarget, parseEntries, splitEntry } from "./entry_text.ts";
 
 /** One parsed entry. Paths are relative, with `/` between segments and none at either end. */
 export interface StageEntry {
@@ -36,17 +36,7 @@ function refuse(what: string, reason: string): never {
 
 function parseEntry(text: string): StageEntry {
   const what = JSON.stringify(text);
-  const [source, target, ...more] = text.split(":");
-  if (source === undefined || source.trim() === "") refuse(what, "it names no source");
-  if (more.length > 0) {
-    refuse(
-      what,
-      'it is ambiguous: ":" separates source and target, so names with ":" have no form',
-    );
-  }
-  if (target !== undefined && target.trim() === "") {
-    refuse(what, 'it names no target after ":" (names with ":" have no form)');
-  }
+  const { source, target } = splitEntry(text, what, refuse, 'names with ":" have no form');
   const from = entryPath(source, what, refuse);
   const to = entryPath(target ?? source, what, refuse);
   if (source.endsWith("/") || from === "") {

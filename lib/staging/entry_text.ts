@@ -33,3 +33,25 @@ export function parseEntries<T>(
     typeof entry === "string" ? parse(entry) : refuse(`${name}[${index}]`, "it is not a text")
   );
 }
+
+/**
+ * The two sides of an entry, `source` or `source:target`.
+ *
+ * @param hint What is said of names with `:`, which separates the sides.
+ */
+export function splitEntry(
+  text: string,
+  what: string,
+  refuse: Refuse,
+  hint: string,
+): { source: string; target: string | undefined } {
+  const [source, target, ...more] = text.split(":");
+  if (source === undefined || source.trim() === "") return refuse(what, "it names no source");
+  if (more.length > 0) {
+    refuse(what, `it is ambiguous: ":" separates source and target; ${hint}`);
+  }
+  if (target !== undefined && target.trim() === "") {
+    refuse(what, `it names no target after ":"; ${hint}`);
+  }
+  return { source, target };
+}

@@ -13,7 +13,7 @@
  * Sources are paths in the session's working directory, targets paths in the artifact.
  */
 import { WorkerError } from "../errors.ts";
-import { entryPath, fileTarget, parseEntries } from "./entry_text.ts";
+import { entryPath, fileTarget, parseEntries, splitEntry } from "./entry_text.ts";
 import { isPattern } from "./glob.ts";
 
 /** One parsed entry. Paths are relative, with `/` between segments and none at either end. */
@@ -44,15 +44,8 @@ function refuse(what: string, reason: string): never {
 
 function parseEntry(text: string): SaveEntry {
   const what = JSON.stringify(text);
-  const [source, target, ...more] = text.split(":");
-  if (source === undefined || source.trim() === "") refuse(what, "it names no source");
-  if (more.length > 0) {
-    refuse(
-      what,
-      'it is ambiguous: ":" separates source and target; a folder or a pattern takes files with ":" along',
-    );
-  }
-  if (target !== undefined && target.trim() === "") refuse(what, 'it names no target after ":"');
+  const hint = 'a folder or a pattern takes files with ":" along';
+  const { source, target } = splitEntry(text, what, refuse, hint);
   const from = entryPath(source, what, refuse);
   if (target !== undefined && isPattern(target)) refuse(what, "its target is a pattern");
   const folder = source.endsWith("/") || from === "";
