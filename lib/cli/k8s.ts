@@ -6,7 +6,7 @@ import { checkAccess, neededRights } from "../kubernetes/worker/access_check.ts"
 import { kubernetesMethods } from "../kubernetes/worker/methods.ts";
 import { KubernetesWorker } from "../kubernetes/worker/worker.ts";
 import { WorkerError } from "../errors.ts";
-import { createLogger, type Logger, redact } from "../log.ts";
+import { type Logger, redact } from "../log.ts";
 import { findService } from "../service/find_service.ts";
 import { Metrics } from "../service/metrics.ts";
 import { observeMethods } from "../service/observe.ts";
@@ -19,6 +19,7 @@ import {
   accessRules,
   GAVE_UP,
   joinServer,
+  openLog,
   type ServedParts,
   serveStatus,
   Stopping,
@@ -33,13 +34,7 @@ interface Parts extends ServedParts {
 export async function k8s(args: readonly string[], context: CommandContext): Promise<number> {
   const settings = await readK8sSettings(args, context.environment);
   const print = (line: string) => context.print(redact(line));
-  const log = createLogger({
-    level: settings.verbose ? "debug" : "info",
-    format: settings.logFormat,
-  });
-  if (settings.configuration !== undefined) {
-    log.info("Configuration file", { path: settings.configuration });
-  }
+  const log = openLog(settings);
   const stopping = new Stopping();
   using _signals = context.onStop((signal) => stopping.stop(signal));
   const parts: Parts = { stopping: false };

@@ -1,5 +1,5 @@
 /** `start`: joins a Hypha server and serves until it is told to stop. */
-import { createLogger, redact } from "../log.ts";
+import { redact } from "../log.ts";
 import { Metrics } from "../service/metrics.ts";
 import { observeEnvironments, observeMethods } from "../service/observe.ts";
 import { Orphans } from "../worker/orphans.ts";
@@ -13,6 +13,7 @@ import {
   accessRules,
   GAVE_UP,
   joinServer,
+  openLog,
   type ServedParts,
   serveStatus,
   Stopping,
@@ -25,13 +26,7 @@ export async function start(args: readonly string[], context: CommandContext): P
   const settings = await readSettings(args, context.environment);
   const print = (line: string) => context.print(redact(line));
   const corner = new DashboardCorner(settings);
-  const log = corner.logger(createLogger({
-    level: settings.verbose ? "debug" : "info",
-    format: settings.logFormat,
-  }));
-  if (settings.configuration !== undefined) {
-    log.info("Configuration file", { path: settings.configuration });
-  }
+  const log = openLog(settings, (log) => corner.logger(log));
   const stopping = new Stopping();
   using _signals = context.onStop((signal) => stopping.stop(signal));
   const parts: Parts = { stopping: false };
