@@ -35,19 +35,42 @@ export interface LoggerOptions {
   now?: () => Date;
 }
 
+/** The program's own secrets. */
 const secrets = new Set<string>();
+/** Those of its tenants, the last of which are remembered: each line is searched for all of them. */
+const tenantSecrets = new Set<string>();
+const TENANT_SECRETS = 200;
+
+/** The usual form of tokens, which is never shown, whether somebody has told of it or not. */
+const WEB_TOKEN = /eyJ[\w-]{10,}\.[\w-]{10,}\.[\w-]{10,}/g;
+
+function needsRegistration(secret: string | undefined): secret is string {
+  // Very short values would erase ordinary text, and protect nothing.
+  return secret !== undefined && secret.length >= 8 && secret.replace(WEB_TOKEN, "") !== "";
+}
 
 /** Registers a secret: from now on it appears as `***` in every log line and in {@linkcode redact}. */
 export function addSecret(secret: string | undefined): void {
-  // Very short values would erase ordinary text, and protect nothing.
-  if (secret !== undefined && secret.length >= 8) secrets.add(secret);
+  if (needsRegistration(secret)) secrets.add(secret);
+}
+
+/** Registers a secret of which there is another one in each session: the last 200 are removed from texts. */
+export function addTenantSecret(secret: string | undefined): void {
+  if (!needsRegistration(secret)) return;
+  tenantSecrets.delete(secret);
+  tenantSecrets.add(secret);
+  for (const oldest of tenantSecrets) {
+    if (tenantSecrets.size <= TENANT_SECRETS) break;
+    tenantSecrets.delete(oldest);
+  }
 }
 
 /** Removes registered secrets, JSON web tokens, and credentials within addresses from a text. */
 export function redact(text: string): string {
   let result = text;
   for (const secret of secrets) result = result.replaceAll(secret, "***");
-  return result.replace(/\beyJ[\w-]{10,}\.[\w-]{10,}\.[\w-]{10,}/g, "***")
+  for (const secret of tenantSecrets) result = result.replaceAll(secret, "***");
+  return result.replace(WEB_TOKEN, "***")
     .replace(/:\/\/[^/\s@"'<>]{1,500}@/g, "://***@");
 }
 

@@ -1,6 +1,6 @@
 /** From the `config` of a call to a checked start: who the tenant is, where the app's files are. */
 import { NOTHING_LOCAL, type SpecPolicy } from "../environments/policy.ts";
-import { addSecret } from "../log.ts";
+import { addTenantSecret } from "../log.ts";
 import { createArtifactSource } from "../staging/artifact.ts";
 import type { ArtifactName } from "../staging/artifact_address.ts";
 import { ArtifactWriter } from "../staging/artifact_writer.ts";
@@ -44,7 +44,7 @@ export function prepareStart(
   const parsed = parseStartConfig(config);
   const workspace = workspaceOf(parsed, caller);
   checkStart(context.rules, caller, workspace);
-  addSecret(parsed.token);
+  addTenantSecret(parsed.token);
   const { id, clientId } = identityOf(parsed, caller, workspace);
   const parts = readManifest(
     parsed.manifest,

@@ -115,8 +115,7 @@ function authorizationOf(
     if (!/^[\x21-\x7e]+$/.test(token)) {
       throw new Error("its token has characters that tokens have not");
     }
-    // Those in the form of JSON web tokens are known by it, and there will be many.
-    if (!token.startsWith("eyJ")) addSecret(token);
+    addSecret(token);
     return `Bearer ${token}`;
   }
   if (login === undefined) return undefined;

@@ -1,5 +1,5 @@
 /** From the `config` of a call to a checked start of a job: who the tenant is, and what is to run. */
-import { addSecret } from "../../log.ts";
+import { addTenantSecret } from "../../log.ts";
 import { type AccessRules, checkStart } from "../../worker/access.ts";
 import type { Caller } from "../../worker/caller.ts";
 import { identityOf, parseStartConfig, workspaceOf } from "../../worker/start_config.ts";
@@ -40,7 +40,7 @@ export function prepareStart(
   const parsed = parseStartConfig(config);
   const workspace = workspaceOf(parsed, caller);
   checkStart(context.rules, caller, workspace);
-  addSecret(parsed.token);
+  addTenantSecret(parsed.token);
   const { id, clientId } = identityOf(parsed, caller, workspace);
   const env = config.env ?? undefined;
   return {
