@@ -158,6 +158,11 @@ export interface Development {
  * does, and its heap has got the size that it needs for them.
  */
 const WARM_STARTS = 400;
+/**
+ * Minutes after which memory must stay: the RPC client (hypha-rpc 0.21) remembers each call for 10 to 15 minutes, so
+ * that until then memory grows with the number of calls.
+ */
+const WARM_MINUTES = 15;
 /** Fewer points have no slope worth a verdict. */
 const LEAST = 8;
 
@@ -190,7 +195,7 @@ export function develop(rests: readonly Rest[]): Development[] {
       (slope, first, last) => slope > 0 && last > first,
     )
   );
-  const warm = rests.filter((one) => one.starts >= WARM_STARTS);
+  const warm = rests.filter((one) => one.starts >= WARM_STARTS && one.minutes >= WARM_MINUTES);
   const enough = warm.length >= LEAST;
   const memory = developOne(
     "memory in MB",

@@ -22,8 +22,9 @@ export interface Checks {
 }
 
 /**
- * What a server says that answers, but no longer for this client: it drops the services of one whose id a second one
- * has tried to take, although it refuses that one and leaves the first one's socket open (Hypha 0.21).
+ * What a server says that answers, but no longer for this client. It drops the services of one whose id a second one
+ * has tried to take, although it refuses that one and leaves the first one's socket open; and of one that has not
+ * answered its ping within three seconds, every five minutes, such as while the server itself was busy (Hypha 0.21).
  */
 const DISOWNED = /Service not found|Connection has already been closed/;
 

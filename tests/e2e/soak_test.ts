@@ -23,7 +23,7 @@ Deno.test("after mixed load a worker has the processes, descriptors and files it
 /** Rests of a worker that gains something each minute, with noise. */
 function series(memory: number, descriptors: number): Rest[] {
   return Array.from({ length: 40 }, (_, index) => ({
-    minutes: index / 4,
+    minutes: 15 + index / 4,
     starts: 500 + index,
     memory: 150 + memory * index / 4 + 12 * Math.sin(index * 7.3),
     descriptors: 40 + Math.floor(descriptors * index / 4),
@@ -42,6 +42,8 @@ Deno.test("growth is told from noise", () => {
   // Until everything is kept that ever is, memory says nothing.
   const cold = series(2, 0).map((one) => ({ ...one, starts: 10 }));
   assertEquals(develop(cold).at(-1)!.grows, undefined);
+  const early = series(2, 0).map((one) => ({ ...one, minutes: one.minutes - 10 }));
+  assertEquals(develop(early).at(-1)!.grows, undefined);
 });
 
 Deno.test("a slope is not turned by points far off", () => {

@@ -240,6 +240,8 @@ export class HyphaServer implements AsyncDisposable {
         HYPHA_JWT_SECRET: this.#secret,
         JWT_SECRET: this.#secret,
         HYPHA_DISABLE_INPROCESS_BROWSER_WORKER: "1",
+        // Five seconds after its start it drops clients that do not answer within three, which on a busy machine is any.
+        HYPHA_ORPHAN_REAP_INITIAL_DELAY: "86400",
         HYPHA_ORPHAN_REAP_INTERVAL: "-1",
         ACTIVITY_CHECK_INTERVAL: "0.3",
         PYTHONPATH: join(stackPaths.stack, "hypha_site"),
