@@ -75,7 +75,9 @@ exec 3<&-
 wait "$program"
 code=$?
 exec 2>/dev/null
-kill "$watcher"
+# Whoever gets the exit code finds nothing of this any more. Not TERM: it waits until a stopped process goes on.
+kill -9 "$watcher"
+wait "$watcher"
 # What the program left running, such as a compiler of .pyc files, must not write on.
 kill -9 "-$program"
 exit "$code"

@@ -293,9 +293,13 @@ Deno.test("a second Ctrl-C that comes later ends the program at once", async () 
   await using desk = await Desk.make();
   const app = await desk.app(`
 import time
-print("running", flush=True)
+seconds = 0
 while True:
-    try: time.sleep(60)
+    try:
+        # Inside: the signal comes as soon as this is seen.
+        if not seconds: print("running", flush=True)
+        seconds = 60
+        time.sleep(seconds)
     except KeyboardInterrupt: print("no", flush=True)
 `);
   const { child, seen, ended } = await desk.start([app]);

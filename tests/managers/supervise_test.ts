@@ -57,6 +57,23 @@ Deno.test("a supervised program's output, exit code and arguments are its own", 
   });
 });
 
+Deno.test("nothing of a call that has ended is left for a moment longer", async () => {
+  await inDirectory(async (directory) => {
+    // A program that stops what watches over it, as a busy machine does for a moment.
+    const script = "for stat in /proc/[0-9]*/stat; do " +
+      'read -r pid name state parent rest <"$stat" || continue; ' +
+      '[ "$parent" = "$PPID" ] && [ "$pid" != "$$" ] && kill -STOP "$pid" && echo stopped; done; true';
+    const { code, stdout } = await call(directory, ["sh", "-c", script]);
+    assertEquals([code, stdout], [0, ["stopped"]]);
+    // The file with its arguments is named by everything that belongs to the call.
+    for await (const { name } of Deno.readDir("/proc")) {
+      if (!/^\d+$/.test(name)) continue;
+      const line = await Deno.readTextFile(`/proc/${name}/cmdline`).catch(() => "");
+      assert(!line.includes(directory), line);
+    }
+  });
+});
+
 Deno.test("a cancelled program is gone with its children when the call ends", async () => {
   await inDirectory(async (directory) => {
     const mark = `99${Math.floor(Math.random() * 1e6)}`;
