@@ -46,37 +46,50 @@ export function sessionOf<S extends WorkerSession>(
   return session;
 }
 
-/** The parameters of `compile`, whose examples are of an app of the worker's kind. */
-export function compileParameters(
-  manifest: Record<string, unknown>,
-  file: Record<string, unknown>,
-  config: string,
-): Parameter[] {
+/** `compile`, with examples of an app of the worker's kind. */
+export function compileMethod(
+  example: {
+    readonly manifest: Record<string, unknown>;
+    readonly file: Record<string, unknown>;
+    /** What `config` is good for. */
+    readonly config: string;
+  },
+  compile: (manifest: Record<string, unknown>, args: Arguments, call: Call) => unknown,
+): Method {
   const object = (description: string): JsonSchema => ({
     type: "object",
     description,
     additionalProperties: true,
   });
-  return [
-    {
-      name: "manifest",
-      required: true,
-      schema: { ...object("The app's manifest."), examples: [manifest] },
-    },
-    {
-      name: "files",
-      schema: {
-        type: "array",
-        description: "The app's files; returned as they are.",
-        items: { description: "Path, content and format of a file." },
-        examples: [[file]],
+  return {
+    name: "compile",
+    description:
+      "Checks an app's manifest and fills in its defaults before the app is installed. Returns [manifest, files].",
+    parameters: [
+      {
+        name: "manifest",
+        required: true,
+        schema: { ...object("The app's manifest."), examples: [example.manifest] },
       },
-    },
-    {
-      name: "config",
-      schema: { ...object(config), examples: [{ workspace: "my-workspace" }] },
-    },
-  ];
+      {
+        name: "files",
+        schema: {
+          type: "array",
+          description: "The app's files; returned as they are.",
+          items: { description: "Path, content and format of a file." },
+          examples: [[example.file]],
+        },
+      },
+      {
+        name: "config",
+        schema: { ...object(example.config), examples: [{ workspace: "my-workspace" }] },
+      },
+    ],
+    handler: async (args, call) => [
+      await compile(args.manifest as Record<string, unknown>, args, call),
+      args.files ?? [],
+    ],
+  };
 }
 
 /** `stop`. */

@@ -5,7 +5,7 @@
 import { WorkerError } from "../errors.ts";
 import {
   administrationMethods,
-  compileParameters,
+  compileMethod,
   listSessionsMethod,
   loadMethod,
   logsMethod,
@@ -58,21 +58,11 @@ export function workerMethods(context: MethodContext): Method[] {
 }
 
 function compile(context: MethodContext): Method {
-  return {
-    name: "compile",
-    description:
-      "Checks an app's manifest and fills in its defaults before the app is installed. Returns [manifest, files].",
-    parameters: compileParameters(
-      { type: "conda-jupyter-kernel", dependencies: ["python=3.11", "numpy"] },
-      { path: "main.py", content: "print('hello')", format: "text" },
-      "Facts about the server; not needed here.",
-    ),
-    handler: (args) =>
-      Promise.resolve([
-        compileManifest(args.manifest as Record<string, unknown>, context.policy),
-        args.files ?? [],
-      ]),
-  };
+  return compileMethod({
+    manifest: { type: "conda-jupyter-kernel", dependencies: ["python=3.11", "numpy"] },
+    file: { path: "main.py", content: "print('hello')", format: "text" },
+    config: "Facts about the server; not needed here.",
+  }, (manifest) => compileManifest(manifest, context.policy));
 }
 
 function start(context: MethodContext): Method {

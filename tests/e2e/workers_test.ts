@@ -3,6 +3,16 @@ import { join } from "@std/path";
 import { Stage } from "./stage.ts";
 import { startWorker, type WorkerProcess } from "./worker_process.ts";
 
+/** Installs and starts an app where the controller wants to have it. */
+const PLACE = `
+async def place(app_id, mode):
+    app = await apps.install(app_id=app_id, overwrite=True, timeout=300, manifest=manifest(),
+        files=files(main_dot_py="answer = 42"), worker_selection_mode=mode)
+    return await apps.start(app["id"], worker_selection_mode=mode)
+server = await connect()
+apps = await server.get_service("public/server-apps")
+used = []`;
+
 Deno.test("several workers of one server share the work", async (t) => {
   // The server counts the messages of clients with this end of their ids only.
   const argsOf = (n: number) => ["--max-sessions=3", `--client-id=worker-${n}__rlb`];
@@ -20,16 +30,9 @@ Deno.test("several workers of one server share the work", async (t) => {
 
     await t.step("the controller spreads sessions by the load the workers tell", async () => {
       const counts = JSON.parse(
-        await stage.python(`
-server = await connect()
-apps = await server.get_service("public/server-apps")
-used = []
+        await stage.python(`${PLACE}
 for n in range(3):
-    mode = {"worker_selection_mode": "select:min:get_load"}
-    app = await apps.install(app_id="spread-%d" % n, overwrite=True, timeout=300, manifest=manifest(),
-        files=files(main_dot_py="answer = 42"), **mode)
-    session = await apps.start(app["id"], **mode)
-    used.append(session["worker_id"])
+    used.append((await place("spread-%d" % n, "select:min:get_load"))["worker_id"])
 print(json.dumps({id: used.count(id) for id in set(used)}))`),
       ) as Record<string, number>;
       assertEquals(counts, Object.fromEntries(ids.map((id) => [id, 1])));
@@ -38,18 +41,12 @@ print(json.dumps({id: used.count(id) for id in set(used)}))`),
     await t.step("it spares workers whose messages the server has seen many of", async () => {
       const used = JSON.parse(
         await stage.python(
-          `
-server = await connect()
-apps = await server.get_service("public/server-apps")
+          `${PLACE}
 for id in os.environ["BUSY"].split():
     w = await server.get_service(id)
     for n in range(200): await w.get_load()
-used = []
 for n in range(2):
-    mode = {"worker_selection_mode": "min_load"}
-    app = await apps.install(app_id="spare-%d" % n, overwrite=True, timeout=300, manifest=manifest(),
-        files=files(main_dot_py="answer = 42"), **mode)
-    session = await apps.start(app["id"], **mode)
+    session = await place("spare-%d" % n, "min_load")
     used.append(session["worker_id"])
     await apps.stop(session["id"])
 print(json.dumps(used))`,

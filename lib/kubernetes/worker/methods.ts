@@ -3,7 +3,7 @@ import { settledWithin } from "../../delay.ts";
 import type { ProgressSink } from "../../progress.ts";
 import {
   administrationMethods,
-  compileParameters,
+  compileMethod,
   listSessionsMethod,
   loadMethod,
   logsMethod,
@@ -53,28 +53,17 @@ export function kubernetesMethods(context: KubernetesMethodContext): Method[] {
 }
 
 function compile(context: KubernetesMethodContext): Method {
-  return {
-    name: "compile",
-    description:
-      "Checks an app's manifest and fills in its defaults before the app is installed. Returns [manifest, files].",
-    parameters: compileParameters(
-      { type: "k8s-job", image: "python:3.11", command: ["python", "-V"] },
-      { path: "readme.md", content: "# Hello", format: "text" },
-      "Facts about the server and the workspace of the app.",
-    ),
-    handler: (args, { caller }) => {
-      const config = args.config as Record<string, unknown> | undefined;
-      const workspace = caller.kind === "controller" && typeof config?.workspace === "string"
-        ? config.workspace
-        : caller.workspace;
-      const manifest = compileManifest(args.manifest as Record<string, unknown>, {
-        workspace,
-        caller,
-        context,
-      });
-      return Promise.resolve([manifest, args.files ?? []]);
-    },
-  };
+  return compileMethod({
+    manifest: { type: "k8s-job", image: "python:3.11", command: ["python", "-V"] },
+    file: { path: "readme.md", content: "# Hello", format: "text" },
+    config: "Facts about the server and the workspace of the app.",
+  }, (manifest, args, { caller }) => {
+    const config = args.config as Record<string, unknown> | undefined;
+    const workspace = caller.kind === "controller" && typeof config?.workspace === "string"
+      ? config.workspace
+      : caller.workspace;
+    return compileManifest(manifest, { workspace, caller, context });
+  });
 }
 
 function start(context: KubernetesMethodContext): Method {
